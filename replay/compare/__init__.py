@@ -1,0 +1,1 @@
+"""What differs between two outputs, and is it more than noise."""

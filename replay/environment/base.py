@@ -1,0 +1,42 @@
+"""What lies under the packages: a base and its Python. Pure documents."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from replay.state import Document
+
+
+class Base(Document):
+    """What lies under the packages: an image by digest, or the host itself.
+
+    `image` is the engine's image id (the digest of the image's config: the same wherever the same
+    image is); None for a host. `reference` is the name it was asked for by. `os_packages` maps OS package
+    to version (dpkg, apk or rpm; empty where none answers). `python` is the full version of its
+    interpreter, e.g. `3.11.2`.
+    """
+
+    kind: Literal["image", "host"]
+    reference: str
+    image: str | None = None
+    python: str
+    os: str
+    machine: str
+    os_packages: dict[str, str] = {}
+
+
+class Interpreter(Document):
+    """The Python of a base, as packages see it.
+
+    `markers` is the PEP 508 marker environment, `platforms` the wheel platform tags it takes, best first,
+    `abi` its own ABI tag (`cp311`), `cache_tag` the tag of its bytecode (`cpython-311`) and `magic` that
+    bytecode's magic number in hex; `executable` its path inside the base.
+    """
+
+    executable: str
+    version: str
+    abi: str
+    cache_tag: str
+    magic: str
+    platforms: tuple[str, ...]
+    markers: dict[str, str]

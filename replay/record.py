@@ -1,0 +1,120 @@
+"""The run record: one execution bound to a state. Pure documents, no I/O."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from replay.digest import Digest
+from replay.state import Document, FileEntry
+
+RUN_FORMAT = "replay.run/1"
+
+Reason = Literal["run", "rerun", "probe"]
+
+
+class OutputSpec(Document):
+    """A declared output: where it is written and how two versions of it are compared.
+
+    `path` is relative to the project's root (a file or a folder). `key` names the columns that identify
+    a row; `decision` the column whose flips matter most. `atol` and `rtol` are decimal texts (so that the
+    record has one canonical form), `None` where nothing was declared: then bytes and exact values count.
+    """
+
+    path: str
+    key: tuple[str, ...] = ()
+    decision: str | None = None
+    atol: str | None = None
+    rtol: str | None = None
+
+
+class OutputRecord(Document):
+    """What a run wrote for one declared output: its files by path, empty where it wrote nothing."""
+
+    spec: OutputSpec
+    files: dict[str, FileEntry] = {}
+
+    @property
+    def missing(self) -> bool:
+        """Whether the run left this output unwritten."""
+        return not self.files
+
+
+class Host(Document):
+    """The machine a run saw. Reported wherever it differs; it cannot be swapped.
+
+    `memory` in MiB; `flags` are the CPU's instruction-set flags, sorted; `blas` names the library and
+    kernel a numeric package reported, where one did.
+    """
+
+    machine: str = ""
+    kernel: str = ""
+    cpu: str = ""
+    flags: tuple[str, ...] = ()
+    cores: int = 0
+    memory: int = 0
+    gpu: str | None = None
+    blas: str | None = None
+
+
+class EngineInfo(Document):
+    """Which engine ran the job, and its version in its own words."""
+
+    name: str
+    version: str = ""
+
+
+class Limits(Document):
+    """Bounds on a run: `timeout` in seconds, `memory` in MiB, `cpus` in hundredths of a core."""
+
+    timeout: int = 3600
+    memory: int | None = None
+    cpus: int | None = None
+    processes: int = 1024
+
+
+class Provenance(Document):
+    """Where the code came from; not part of the state, because it decides no output."""
+
+    git_commit: str | None = None
+    git_dirty: bool = False
+
+
+class RunRecord(Document):
+    """One execution bound to a state.
+
+    `started` is UTC in ISO 8601; `milliseconds` maps a phase (`lock`, `capture`, `environment`, `job`, …)
+    to its wall time. `exit_code` is the job's own, None where it never ended by itself (`ended` says why).
+    `not_held` maps what the engine could not hold fixed (`host`, `clock`, `base`, `network`) to the reason.
+    `changed_inputs` names inputs that changed while the job ran.
+    """
+
+    format: str = RUN_FORMAT
+    state: Digest
+    job: str
+    reason: Reason = "run"
+    of: Digest | None = None
+    engine: EngineInfo
+    started: str
+    milliseconds: dict[str, int] = {}
+    exit_code: int | None
+    ended: Literal["exit", "timeout", "killed", "out-of-memory"] = "exit"
+    outputs: dict[str, OutputRecord]
+    log: Digest
+    host: Host
+    limits: Limits = Limits()
+    not_held: dict[str, str] = {}
+    changed_inputs: tuple[str, ...] = ()
+    provenance: Provenance = Provenance()
+    findings: tuple[str, ...] = Field(default=(), description="warnings a person should read")
+
+    @property
+    def id(self) -> str:
+        """The run's id: the digest of its canonical JSON."""
+        return self.digest
+
+    @property
+    def ok(self) -> bool:
+        """Whether the job ended with exit code 0 and wrote every declared output."""
+        return self.exit_code == 0 and not any(o.missing for o in self.outputs.values())
