@@ -1,0 +1,92 @@
+"""What every layer answers: what is it now, how do two differ, what lies between, how does it run again?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from replay.config import Config
+from replay.environment.base import Base
+from replay.environment.packages import PackageSet
+from replay.state import Change, Document
+from replay.store.base import BlobRef, Store
+
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a capture may look at.
+
+    `root` is the project's folder, `environ` the caller's variables, `base` and `packages` what the job
+    will run on (found out by the caller, because only an engine knows). `done` holds the documents of the
+    layers captured before: access is asked first, then data, then schema (a view of the data's snapshot).
+    """
+
+    root: Path
+    config: Config
+    store: Store
+    environ: Mapping[str, str]
+    base: Base
+    packages: PackageSet
+    command: tuple[str, ...]
+    done: dict[str, Document] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file of the workspace: `path` in the project, its content by digest, None for one that may not be read."""
+
+    path: str
+    blob: str | None
+    executable: bool = False
+
+
+@dataclass
+class Workspace:
+    """What the layers want a run to see; filled by `materialise`, laid out by `replay.workspace`."""
+
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    base: Base | None = None
+    packages: PackageSet | None = None
+    files: dict[str, Placed] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+
+    def place(self, path: str, blob: str | None, executable: bool = False) -> None:
+        """Put a file at `path`; a later layer's word replaces an earlier one's."""
+        self.files[path] = Placed(path, blob, executable)
+
+
+class Layer(ABC, Generic[D]):
+    """One of the six layers. Stateless: an instance holds nothing but its name and its document's class."""
+
+    name: str
+    document: type[D]
+
+    @abstractmethod
+    def capture(self, context: Context) -> D:
+        """Return the layer as it is now; contents go into the store. Raises InputError or ConfigError."""
+
+    @abstractmethod
+    def changes(self, good: D, bad: D) -> list[Change]:
+        """Return how two differ, smallest steps, in the order in which reports name them. Pure."""
+
+    @abstractmethod
+    def mix(self, good: D, bad: D, taken: frozenset[str]) -> D:
+        """Return `good` with the changes named in `taken` from `bad`.
+
+        Pure. With no change taken it is `good`, with all of them `bad`.
+        """
+
+    @abstractmethod
+    def materialise(self, layer: D, workspace: Workspace) -> None:
+        """Add to `workspace` what this layer decides about a run."""
+
+    def blobs(self, layer: D) -> Iterator[BlobRef]:
+        """Yield the blobs the layer's document refers to (none, unless it says otherwise)."""
+        del layer
+        yield from ()
