@@ -38,11 +38,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Placed:
-    """A file of the workspace: `path` in the project, its content by digest, None for one that may not be read."""
+    """A file of the workspace: `path` in the project and its content by digest.
+
+    `blob` None: it is there and may not be read (then `folder` says whether it is a folder).
+    """
 
     path: str
     blob: str | None
     executable: bool = False
+    folder: bool = False
 
 
 @dataclass
@@ -55,10 +59,21 @@ class Workspace:
     packages: PackageSet | None = None
     files: dict[str, Placed] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    secrets: tuple[str, ...] = ()
 
-    def place(self, path: str, blob: str | None, executable: bool = False) -> None:
+    def withdraw(self, path: str) -> None:
+        """Take away whatever stands at or below `path`."""
+        for known in [file for file in self.files if file == path or file.startswith(f"{path}/")]:
+            del self.files[known]
+        self.folders.discard(path)
+
+    def place(self, path: str, blob: str, executable: bool = False) -> None:
         """Put a file at `path`; a later layer's word replaces an earlier one's."""
         self.files[path] = Placed(path, blob, executable)
+
+    def seal(self, path: str, folder: bool = False) -> None:
+        """Put something at `path` that is there and may not be read."""
+        self.files[path] = Placed(path, None, folder=folder)
 
 
 class Layer(ABC, Generic[D]):

@@ -1,0 +1,127 @@
+"""Bind: execute a job as it is now and record the state it ran in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from replay.config import Config
+from replay.environment.base import Base
+from replay.environment.lock import lock
+from replay.environment.packages import PackageSet
+from replay.execute import Order, Timings, Workbench, execute
+from replay.layers.base import Context
+from replay.layers.data import DataLayer
+from replay.layers.model import ModelLayer
+from replay.layers.pipeline import PipelineLayer
+from replay.layers.release import Release, capture, keep
+from replay.record import Provenance, RunRecord
+from replay.state import FileEntry
+
+
+@dataclass(frozen=True)
+class Project:
+    """A job's folder and its checked declaration."""
+
+    root: Path
+    config: Config
+
+
+def bind(
+    bench: Workbench,
+    project: Project,
+    *,
+    command: tuple[str, ...] = (),
+    upgrade: bool = False,
+    announce: Callable[[str], None] = lambda state: None,
+) -> RunRecord:
+    """Capture the project's state, execute its job and record the run.
+
+    `command` replaces the declared command line; `upgrade` resolves the requirements anew. `announce` is
+    called with the state's id before the job starts. Raises every kind of ReplayError; whatever fails,
+    earlier runs stay as they were.
+    """
+    timings = Timings()
+    with timings.phase("lock"):
+        base, packages = platform(bench, project, upgrade=upgrade)
+    with timings.phase("capture"):
+        context = Context(
+            root=project.root,
+            config=project.config,
+            store=bench.store,
+            environ=bench.environ,
+            base=base,
+            packages=packages,
+            command=command or tuple(project.config.job.command),
+        )
+        release = capture(context)
+        before = _marks(project.root, release)
+        announce(keep(release, bench.store))
+    order = Order(
+        outputs={name: output.spec() for name, output in project.config.outputs.items()},
+        limits=project.config.job.limits(),
+        reason="run",
+        provenance=provenance(project.root),
+    )
+    record = execute(bench, release, order, timings)
+    changed = tuple(path for path, mark in _marks(project.root, release).items() if mark != before[path])
+    record = record.model_copy(update={"changed_inputs": changed})
+    bench.store.add_run(record)
+    return record
+
+
+def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[Base, PackageSet]:
+    """Return the base the job will run on and its locked packages. Raises BaseMissing, LockError."""
+    runtime = project.config.runtime
+    base = bench.engine.base(runtime.base or "", runtime.python)
+    installed = getattr(bench.engine, "packages", None)
+    if installed is not None:
+        return base, installed(bench.store)
+    requirements = project.root / runtime.requirements if runtime.requirements else None
+    interpreter = bench.engine.interpreter(base)
+    return base, lock(requirements, interpreter, bench.store, upgrade=upgrade, progress=bench.progress)
+
+
+def provenance(root: Path) -> Provenance:
+    """Return the git commit the project stands at; nothing where git or a repository is not there."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "--verify", "-q", "HEAD")
+    if not commit:
+        return Provenance()
+    return Provenance(git_commit=commit, git_dirty=bool(git("status", "--porcelain", "--", ".")))
+
+
+def _marks(root: Path, release: Release) -> dict[str, tuple[int, ...] | None]:
+    """Return what tells cheaply whether a captured file is still the same: inode, size and change times."""
+    return {path: _mark(root / path) for path in _files(release)}
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _files(release: Release) -> dict[str, FileEntry]:
+    found: dict[str, FileEntry] = {}
+    for document in release.layers.values():
+        if isinstance(document, PipelineLayer | ModelLayer):
+            found |= document.files
+        elif isinstance(document, DataLayer):
+            for snapshot in document.sources.values():
+                found |= snapshot.files if snapshot else {}
+    return found

@@ -1,0 +1,1 @@
+"""Which change did it: the search, the probes it asks for, and the verdict."""

@@ -1,0 +1,184 @@
+"""Probing: executing a mix once, ever. Cached by content, journalled as it ends, side by side with `jobs`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replay.bisect.search import Taken
+from replay.bisect.verdict import Group, Probes
+from replay.digest import canonical, of_bytes, short
+from replay.errors import Interrupted, ReplayError, StoreError
+from replay.execute import Order, Workbench, execute
+from replay.layers.release import Release, keep, mix
+from replay.record import RunRecord
+
+UNREACHABLE = (Interrupted, StoreError)
+"""Troubles that end a bisect. Every other one says only that this mix could not run."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One mix and the run of it; `trouble` says why there is none."""
+
+    taken: Taken
+    state: str
+    record: RunRecord | None
+    cached: bool
+    trouble: str | None = None
+
+
+@dataclass
+class Prober:
+    """Executes mixes of two releases. Thread-safe."""
+
+    bench: Workbench
+    good: Release
+    bad: Release
+    groups: Mapping[str, Group]
+    order: Order
+    journal: Path
+    jobs: int = 1
+    fresh: bool = False
+    expected: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: {"run": 0, "cached": 0, "unresolved": 0})
+    done: dict[tuple[Taken, int], Probe] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def probes(self) -> Probes:
+        """How many executions this has cost so far."""
+        return Probes(**self.counts)
+
+    def release(self, taken: Taken) -> Release:
+        """Return the mix: GOOD with the changes of the taken groups from BAD."""
+        names = frozenset(change.name for group in taken for change in self.groups[group].changes)
+        return self.bad if taken == frozenset(self.groups) else mix(self.good, self.bad, names)
+
+    def all(self, mixes: Sequence[Taken]) -> list[Probe]:
+        """Probe a batch, up to `jobs` at a time."""
+        return self.repeated([(taken, 0) for taken in mixes])
+
+    def repeated(self, wanted: Sequence[tuple[Taken, int]]) -> list[Probe]:
+        """Probe `(mix, repetition)` pairs in the given order, up to `jobs` at a time."""
+        if self.jobs == 1 or len(wanted) == 1:
+            return [self._once(taken, repetition) for taken, repetition in wanted]
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(self._once, taken, repetition) for taken, repetition in wanted]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _once(self, taken: Taken, repetition: int) -> Probe:
+        if (taken, repetition) not in self.done:
+            self.done[taken, repetition] = self._probe(taken, repetition)
+        return self.done[taken, repetition]
+
+    def _probe(self, taken: Taken, repetition: int) -> Probe:
+        release = self.release(taken)
+        state = keep(release, self.bench.store)
+        label = self._label(taken, repetition)
+        memory = self._memory(state, repetition)
+        if not self.fresh and (record := _recall(self.bench, memory)) is not None:
+            self._say(f"{label}: known already")
+            return self._ended(Probe(taken, state, record, cached=True), "cached")
+        self._say(f"{label} …")
+        begin = time.perf_counter()
+        try:
+            record = execute(self.bench, release, self.order)
+        except UNREACHABLE:
+            raise
+        except ReplayError as error:
+            self._say(f"{label}: could not run: {error.what}")
+            return self._ended(Probe(taken, state, None, cached=False, trouble=error.what), "unresolved")
+        self.bench.store.add_run(record)
+        _remember(memory, record)
+        self._say(f"{label}: ended after {time.perf_counter() - begin:.1f} s")
+        return self._ended(Probe(taken, state, record, cached=False), "run")
+
+    def _ended(self, probe: Probe, how: str) -> Probe:
+        """Count a probe and write it into the journal, one line, flushed: a kill loses none that ended."""
+        with self._lock:
+            self.counts[how] += 1
+            line = {
+                "taken": sorted(probe.taken),
+                "state": probe.state,
+                "run": probe.record.id if probe.record else None,
+                "how": how,
+                "trouble": probe.trouble,
+            }
+            with self.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return probe
+
+    def _label(self, taken: Taken, repetition: int) -> str:
+        """Say which mix this is, by the shorter of its two descriptions."""
+        everything = frozenset(self.groups)
+        again = f", repetition {repetition + 1}" if repetition else ""
+        if not taken:
+            return f"GOOD{again}"
+        if taken == everything:
+            return f"BAD{again}"
+        if len(taken) <= len(everything) / 2:
+            return f"GOOD with {_join(taken)} from BAD"
+        return f"BAD with {_join(everything - taken)} from GOOD"
+
+    def _say(self, message: str) -> None:
+        number = sum(self.counts.values()) + 1
+        self.bench.progress(f"probe {number} of at most {max(self.expected, number)}: {message}")
+
+    def _memory(self, state: str, repetition: int) -> Path:
+        """Return the file that remembers this probe: state, engine, host, order and repetition by content."""
+        key = {
+            "state": state,
+            "engine": self.bench.engine.info().model_dump(mode="json"),
+            "outputs": {name: spec.model_dump(mode="json") for name, spec in self.order.outputs.items()},
+            "limits": self.order.limits.model_dump(mode="json"),
+            "repetition": repetition,
+        }
+        folder = self.bench.store.cache("probes")
+        return folder / short(of_bytes(canonical(key)))
+
+
+def open_journal(bench: Workbench, name: str) -> Path:
+    """Return the journal of a bisect by its identity."""
+    return bench.store.cache("bisects") / f"{name}.jsonl"
+
+
+def finished(journal: Path) -> list[dict[str, object]]:
+    """Return what a journal holds; a torn last line is one that never ended."""
+    found: list[dict[str, object]] = []
+    if journal.is_file():
+        for line in journal.read_text("utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+    return found
+
+
+def _recall(bench: Workbench, memory: Path) -> RunRecord | None:
+    """Return a remembered run whose record and outputs are all still in the store."""
+    try:
+        record = bench.store.run(memory.read_text("ascii").strip())
+    except (OSError, ValueError, StoreError):
+        return None
+    blobs = [entry.blob for output in record.outputs.values() for entry in output.files.values()]
+    return record if all(bench.store.has(blob) for blob in blobs) else None
+
+
+def _remember(memory: Path, record: RunRecord) -> None:
+    temporary = memory.with_suffix(f".{threading.get_ident()}")
+    temporary.write_text(record.id, "ascii")
+    temporary.replace(memory)
+
+
+def _join(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))

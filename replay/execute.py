@@ -1,0 +1,200 @@
+"""One execution of one release: lay out, run, gather. Binding, rerunning and probing all come through here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replay.engines.base import Engine, RunResult, RunSpec
+from replay.environment.base import Base
+from replay.environment.packages import PackageSet
+from replay.environment.tree import assemble
+from replay.errors import ReplayError
+from replay.layers.base import Workspace
+from replay.layers.files import walk
+from replay.layers.release import Release, workspace
+from replay.record import Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
+from replay.state import FileEntry
+from replay.store.base import Store
+from replay.workspace import lay_out
+
+Progress = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """Say nothing: the progress of those who do not want any."""
+    del message
+
+
+@dataclass
+class Timings:
+    """Wall time by phase, in milliseconds."""
+
+    milliseconds: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to phase `name`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = round((time.perf_counter() - begin) * 1000)
+            self.milliseconds[name] = self.milliseconds.get(name, 0) + spent
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every execution needs besides the release: where it is kept, where it runs, who watches."""
+
+    store: Store
+    engine: Engine
+    environ: Mapping[str, str]
+    progress: Progress = silent
+
+
+@dataclass(frozen=True)
+class Order:
+    """How one release is to be executed and why. `of` is the run whose record it is held against."""
+
+    outputs: Mapping[str, OutputSpec]
+    limits: Limits
+    reason: Reason
+    of: str | None = None
+    provenance: Provenance = Provenance()
+
+
+def execute(bench: Workbench, release: Release, order: Order, timings: Timings | None = None) -> RunRecord:
+    """Execute a release once and return its record (not yet kept). The state is in the store already.
+
+    A job that fails is a record with its exit code. Raises EngineError, WheelError, StoreError, Interrupted.
+    """
+    timings = timings or Timings()
+    view = workspace(release)
+    base, packages = _needs(view)
+    with timings.phase("environment"):
+        bench.engine.require(base)
+        environment, findings = _environment(bench, base, packages)
+    with _scratch(bench.store) as folder:
+        with timings.phase("lay-out"):
+            paths = [spec.path for spec in order.outputs.values()]
+            laid = lay_out(view, paths, bench.store, folder)
+        spec = RunSpec(
+            base=base,
+            command=view.command,
+            workspace=laid.work,
+            mounts=laid.mounts,
+            environment=environment,
+            env=view.env,
+            secrets=_secrets(view, bench.environ),
+            limits=order.limits,
+        )
+        with timings.phase("run"):
+            result = bench.engine.run(spec)
+        with timings.phase("gather"):
+            outputs = {
+                name: OutputRecord(spec=output, files=_gather(laid.work, output.path, bench.store))
+                for name, output in order.outputs.items()
+            }
+    timings.milliseconds["job"] = round(result.seconds * 1000)
+    return _record(bench, release, order, result, outputs, (timings, findings))
+
+
+def _needs(view: Workspace) -> tuple[Base, PackageSet]:
+    if view.base is None or view.packages is None:
+        raise AssertionError("the runtime layer always names base and packages")
+    return view.base, view.packages
+
+
+def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Path | None, tuple[str, ...]]:
+    if bench.engine.name == "here":
+        return None, ()
+    interpreter = bench.engine.interpreter(base)
+
+    def tool(script: str, folder: Path) -> str:
+        return bench.engine.python_tool(base, script, folder)
+
+    tree = assemble(packages, interpreter, bench.store, tool, bench.progress)
+    return tree.path, tree.findings
+
+
+def _secrets(view: Workspace, environ: Mapping[str, str]) -> dict[str, str]:
+    missing = [name for name in view.secrets if name not in environ]
+    if missing:
+        raise ReplayError(
+            f"the secret {missing[0]} is not set here",
+            cause="the job declares it under [runtime] secrets; secrets are never recorded",
+            do=f"export {missing[0]} and try again",
+        )
+    return {name: environ[name] for name in view.secrets}
+
+
+def _gather(work: Path, path: str, store: Store) -> dict[str, FileEntry]:
+    """Keep what the job wrote. Links are not followed: they could point at anything on this machine."""
+    place = work / path
+    if place.is_symlink() or not place.exists():
+        return {}
+    files = [file for file in walk(work, path) if not (work / file).is_symlink()]
+    return {file: store.put_file(work / file) for file in files}
+
+
+def _record(
+    bench: Workbench,
+    release: Release,
+    order: Order,
+    result: RunResult,
+    outputs: dict[str, OutputRecord],
+    notes: tuple[Timings, tuple[str, ...]],
+) -> RunRecord:
+    timings, findings = notes
+    return RunRecord(
+        state=release.state.id,
+        job=release.job,
+        reason=order.reason,
+        of=order.of,
+        engine=bench.engine.info(),
+        started=result.started,
+        milliseconds=timings.milliseconds,
+        exit_code=result.exit_code,
+        ended=result.ended,
+        outputs=outputs,
+        log=bench.store.put(result.log).blob,
+        host=result.host,
+        limits=order.limits,
+        not_held=bench.engine.not_held(workspace(release).base or _needs(workspace(release))[0]),
+        provenance=order.provenance,
+        findings=findings,
+    )
+
+
+@contextmanager
+def _scratch(store: Store) -> Iterator[Path]:
+    folder = store.scratch("run")
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder in which a job may have forbidden anything, even entering."""
+
+    def open_up(function: Callable[[str], object], path: str, error: BaseException) -> None:
+        del error
+        Path(path).parent.chmod(stat.S_IRWXU)
+        if not Path(path).is_symlink():
+            os.chmod(path, stat.S_IRWXU)  # noqa: PTH101
+        function(path)
+
+    for parent in (folder / "work", folder / "inputs"):
+        if parent.is_dir():
+            for path in parent.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, onerror=lambda f, p, e: open_up(f, p, e[1]))

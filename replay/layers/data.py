@@ -1,0 +1,95 @@
+"""The data layer: a snapshot of every input, by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, cast
+
+from replay.layers.access import AccessLayer
+from replay.layers.base import Context, Layer, Workspace
+from replay.layers.files import file_blobs, keep, walk
+from replay.state import Change, Document, FileEntry
+from replay.store.base import BlobRef
+
+
+class Snapshot(Document):
+    """An input as it was: its files by path in the project."""
+
+    path: str
+    key: tuple[str, ...]
+    kind: Literal["file", "folder"]
+    files: dict[str, FileEntry]
+
+
+class DataLayer(Document):
+    """Every declared source; None for one that gave nothing to observe (denied, missing, empty)."""
+
+    sources: dict[str, Snapshot | None]
+
+
+class Data(Layer[DataLayer]):
+    """What the job read."""
+
+    name = "data"
+    document = DataLayer
+
+    def capture(self, context: Context) -> DataLayer:
+        """Keep every source that the access layer found readable."""
+        answers = cast(AccessLayer, context.done["access"]).sources
+        sources: dict[str, Snapshot | None] = {}
+        for name, source in sorted(context.config.data.items()):
+            answer = answers[name]
+            sources[name] = None
+            if answer.answer in {"granted", "partial"}:
+                files = [path for path in walk(context.root, source.path) if path not in answer.withheld]
+                entries = keep(context.root, files, context.store)
+                sources[name] = Snapshot(path=source.path, key=source.keys, kind=answer.kind, files=entries)
+        return DataLayer(sources=sources)
+
+    def changes(self, good: DataLayer, bad: DataLayer) -> list[Change]:
+        """List the sources whose content differs. One that a side could not observe is access's to tell."""
+        found = []
+        for name in sorted(good.sources.keys() | bad.sources.keys()):
+            before, after = good.sources.get(name), bad.sources.get(name)
+            one_unseen = name in good.sources and name in bad.sources and (before is None or after is None)
+            if not one_unseen and _content(before) != _content(after):
+                found.append(Change(name=f"data/{name}", before=_brief(before), after=_brief(after)))
+        return found
+
+    def mix(self, good: DataLayer, bad: DataLayer, taken: frozenset[str]) -> DataLayer:
+        """Return good's snapshots, or all of bad's where anything is taken: inputs are swapped whole.
+
+        A source that the chosen side could not observe comes from the other: whether the job sees it is the
+        access layer's decision, and without this a mix that grants it would have nothing to give.
+        """
+        chosen, other = (bad, good) if taken else (good, bad)
+        names = sorted(chosen.sources)
+        return DataLayer(sources={name: chosen.sources[name] or other.sources.get(name) for name in names})
+
+    def materialise(self, layer: DataLayer, workspace: Workspace) -> None:
+        """Put every snapshot's files where the job looks for them."""
+        for snapshot in layer.sources.values():
+            if snapshot is None:
+                continue
+            if snapshot.kind == "folder":
+                workspace.folders.add(snapshot.path)
+            for path, entry in snapshot.files.items():
+                workspace.place(path, entry.blob)
+
+    def blobs(self, layer: DataLayer) -> Iterator[BlobRef]:
+        """Yield the snapshots' files."""
+        for snapshot in layer.sources.values():
+            if snapshot is not None:
+                yield from file_blobs(snapshot.files)
+
+
+def _content(snapshot: Snapshot | None) -> object:
+    return snapshot and {path: entry.blob for path, entry in snapshot.files.items()}
+
+
+def _brief(snapshot: Snapshot | None) -> str | None:
+    if snapshot is None:
+        return None
+    size = sum(entry.size for entry in snapshot.files.values())
+    count = f"{len(snapshot.files)} files, " if snapshot.kind == "folder" else ""
+    return f"{count}{size:,} bytes, {snapshot.digest.removeprefix('sha256:')[:12]}"

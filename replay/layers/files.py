@@ -1,0 +1,118 @@
+"""Reading files of a project into the store: shared by the layers that hold files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from replay.errors import InputError
+from replay.state import Change, FileEntry
+from replay.store.base import BlobRef, Store
+
+SKIPPED = frozenset({".git", ".hg", ".replay", "__pycache__", ".venv", ".ipynb_checkpoints"})
+"""Folders that are never part of a job, wherever they stand."""
+
+
+def readable(path: Path) -> bool:
+    """Whether the job may read `path`.
+
+    The system is asked, except for root, whom it never refuses: there a file counts as denied when its
+    mode grants reading (of a folder: entering) to nobody, since jobs run without root's powers.
+    """
+    if os.geteuid() != 0:
+        return os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+    mode = path.stat().st_mode
+    return bool(mode & 0o444) and (not stat.S_ISDIR(mode) or bool(mode & 0o111))
+
+
+def walk(root: Path, path: str) -> Iterator[str]:
+    """Yield the files at or below `path`, as paths in the project, sorted. Links to files are followed.
+
+    Raises InputError for what is neither file nor folder, and for a name that is not UTF-8 text.
+    """
+    start = root / path
+    if start.is_file():
+        yield str(PurePosixPath(path))
+        return
+    for folder, folders, names in os.walk(start):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for name in sorted(names):
+            file = Path(folder, name)
+            if name.endswith(".pyc"):
+                continue
+            if not file.is_file():
+                raise InputError(
+                    f"{file.relative_to(root)} is neither a file nor a folder",
+                    cause="a broken link, a socket or a device lies among the declared paths",
+                    do="remove it, or declare narrower paths in replay.toml",
+                )
+            yield _text(file.relative_to(root).as_posix())
+
+
+def keep(root: Path, paths: Iterable[str], store: Store) -> dict[str, FileEntry]:
+    """Put files of the project into the store; return their entries by path. Raises InputError."""
+    entries: dict[str, FileEntry] = {}
+    for path in sorted(paths):
+        try:
+            entries[path] = store.put_file(root / path)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read: {error.strerror}",
+                cause="its permissions forbid it, or it went away while it was read",
+                do="check the file, then bind again",
+            ) from None
+    return entries
+
+
+def file_changes(layer: str, good: dict[str, FileEntry], bad: dict[str, FileEntry]) -> Iterator[Change]:
+    """Yield one change for every file that two sets of files do not share."""
+    named = _naming(layer, good.keys() | bad.keys())
+    for path in sorted(good.keys() | bad.keys()):
+        before, after = good.get(path), bad.get(path)
+        if before != after:
+            yield Change(name=named(path), before=_brief(before), after=_brief(after))
+
+
+def mix_files(
+    layer: str, good: dict[str, FileEntry], bad: dict[str, FileEntry], taken: frozenset[str]
+) -> dict[str, FileEntry]:
+    """Return the files of `good` with those named in `taken` as they are in `bad`."""
+    named = _naming(layer, good.keys() | bad.keys())
+    source = {path: bad if named(path) in taken else good for path in good.keys() | bad.keys()}
+    return {path: source[path][path] for path in sorted(source) if path in source[path]}
+
+
+def file_blobs(files: dict[str, FileEntry]) -> Iterator[BlobRef]:
+    """Yield the blobs of a set of files."""
+    for path, entry in files.items():
+        yield BlobRef(entry.blob, entry.size, "application/octet-stream", path)
+
+
+class _naming:  # noqa: N801 - used as a function: `named(path)`
+    """Names a file's change: `layer/path`, said once where every path begins with the layer's own name."""
+
+    def __init__(self, layer: str, paths: Iterable[str]) -> None:
+        self.prefix = "" if all(path.startswith(f"{layer}/") for path in paths) else f"{layer}/"
+
+    def __call__(self, path: str) -> str:
+        return self.prefix + path
+
+
+def _brief(entry: FileEntry | None) -> str | None:
+    if entry is None:
+        return None
+    return entry.blob.removeprefix("sha256:")[:12] + (" (executable)" if entry.executable else "")
+
+
+def _text(path: str) -> str:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path.encode('utf-8', 'backslashreplace').decode()} has a name that is not UTF-8",
+            cause="the file was named on a system with another encoding",
+            do="rename it, or declare narrower paths in replay.toml",
+        ) from None
+    return path

@@ -1,0 +1,199 @@
+"""Counting a table column by column, batch by batch: memory stays bounded however large the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from replay.layers.cells import NULL_TEXTS, Cells
+from replay.state import Document
+
+DISTINCT = 256
+"""Up to how many different values of a column are counted one by one."""
+
+_SPREAD = 1_000
+"""Over how many rows, from the first on, quartiles are taken."""
+
+
+class ColumnProfile(Document):
+    """The counts of one column.
+
+    `stored` is the type in the file, empty where a text file leaves it to the reader. `nulls` counts null
+    cells by spelling ("" where nothing is written), `kinds` the others (see `cells.KINDS`). `values` counts
+    every other value, None once they are more than `DISTINCT`. `quartiles` are those of the first rows'
+    numbers, or of the lengths of their texts, as decimal texts.
+    """
+
+    name: str
+    stored: str = ""
+    nulls: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    zeros: int = 0
+    odd: dict[str, int] | None = None
+    values: dict[str, int] | None = None
+    quartiles: tuple[str, ...] = ()
+
+
+class Profile(Document):
+    """What was counted in one file. `dialect` as in `Contract`; `problem` says what could not be read."""
+
+    format: str
+    dialect: dict[str, str] = {}
+    rows: int = 0
+    columns: tuple[ColumnProfile, ...] | None = None
+    problem: str | None = None
+
+
+class Tally:
+    """Counts one column while its batches pass."""
+
+    def __init__(self, name: str, stored: str = "") -> None:
+        self.name = name
+        self.stored = stored
+        self.nulls: Counter[str] = Counter()
+        self.values: dict[str, int] | None = {}
+        self.cells = Cells()
+        self.quartiles: tuple[str, ...] = ()
+        self._first = True
+
+    def add(self, column: Any) -> None:
+        """Count an Arrow array."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._first and len(column):
+            self.quartiles, self._first = _quartiles(column.slice(0, _SPREAD)), False
+        void = pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0
+        if void:
+            self.nulls[""] += void
+        if pa.types.is_string(column.type):
+            self._add_texts(column.drop_null() if void else column)
+        else:
+            self.values = None
+            self.cells.kinds["stored"] += len(column) - void
+
+    def _add_texts(self, column: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        spelled = pa.array([] if self.stored else NULL_TEXTS, pa.string())
+        if self.values is None and self.cells.settled:
+            nulls = column.filter(pc.is_in(column, spelled))
+            self.cells.kinds["text"] += len(column) - len(nulls)
+            self.nulls.update(_counted(nulls.value_counts()))
+            return
+        counted = column.value_counts()
+        values, counts = counted.field(0), counted.field(1)
+        mask = pc.is_in(values, spelled)
+        if pc.any(mask).as_py():
+            self.nulls.update(_counted(counted.filter(mask)))
+            values, counts = values.filter(pc.invert(mask)), counts.filter(pc.invert(mask))
+        self._add_values(values, counts)
+
+    def _add_values(self, values: Any, counts: Any) -> None:
+        if self.values is not None and len(values) > DISTINCT:
+            self._classify(self.values)
+            self.values = None
+        if self.values is None:
+            self.cells.add(values, counts)
+            return
+        for value, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
+            self.values[value] = self.values.get(value, 0) + count
+        if len(self.values) > DISTINCT:
+            self._classify(self.values)
+            self.values = None
+
+    def _classify(self, known: dict[str, int]) -> None:
+        import pyarrow as pa
+
+        self.cells.add(pa.array(known.keys(), pa.string()), pa.array(known.values(), pa.int64()))
+
+    def done(self) -> ColumnProfile:
+        """Return the counts."""
+        if self.values is not None:
+            self._classify(self.values)
+        return ColumnProfile(
+            name=self.name,
+            stored=self.stored,
+            nulls=dict(self.nulls),
+            kinds=dict(self.cells.kinds),
+            zeros=self.cells.zeros,
+            odd=self.cells.odd,
+            values=self.values,
+            quartiles=self.quartiles,
+        )
+
+
+def _counted(counted: Any) -> dict[str, int]:
+    return dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True))
+
+
+def _quartiles(column: Any) -> tuple[str, ...]:
+    """Return three values of the column (chosen, not computed: the same on every machine)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        column = column.filter(pc.invert(pc.is_in(column, pa.array(NULL_TEXTS))))
+        try:
+            column = column.cast(pa.float64())
+        except pa.ArrowInvalid:
+            column = pc.utf8_length(column)
+    if pa.types.is_floating(column.type):
+        column = column.filter(pc.is_finite(column))
+    elif not pa.types.is_integer(column.type):
+        return ()
+    found = pc.quantile(column, q=[0.25, 0.5, 0.75], interpolation="lower").to_pylist()
+    return tuple(repr(float(value)) for value in found if value is not None)
+
+
+def merged(parts: list[Profile]) -> Profile:
+    """Return the profile of the table whose parts these are (at least one, all of one format, all sound).
+
+    A column that a part lacks is null in all its rows; the order is that of the first part to name each.
+    """
+    columns: dict[str, list[ColumnProfile]] = {}
+    for part in parts:
+        for column in part.columns or ():
+            columns.setdefault(column.name, []).append(column)
+    names = [{column.name for column in part.columns or ()} for part in parts]
+    lacking = {
+        name: sum(part.rows for part, has in zip(parts, names, strict=True) if name not in has) for name in columns
+    }
+    dialects = [part.dialect for part in parts]
+    return Profile(
+        format=parts[0].format,
+        dialect=next((d for d in dialects if d.get("encoding") != "ascii"), dialects[0]),
+        rows=sum(part.rows for part in parts),
+        columns=tuple(_merged_column(pieces, lacking[name]) for name, pieces in columns.items()),
+        problem=next((part.problem for part in parts if part.problem), None),
+    )
+
+
+def _merged_column(pieces: list[ColumnProfile], lacking: int) -> ColumnProfile:
+    nulls = Counter({"": lacking}) if lacking else Counter()
+    for piece in pieces:
+        nulls.update(piece.nulls)
+    values, odd = _summed([p.values for p in pieces], DISTINCT), _summed([p.odd for p in pieces], DISTINCT)
+    kinds: Counter[str] = Counter()
+    for piece in pieces:
+        kinds.update(piece.kinds)
+    return ColumnProfile(
+        name=pieces[0].name,
+        stored=" or ".join(sorted({piece.stored for piece in pieces})),
+        nulls=dict(nulls),
+        kinds=dict(kinds),
+        zeros=sum(piece.zeros for piece in pieces),
+        odd=odd,
+        values=values,
+        quartiles=pieces[0].quartiles,
+    )
+
+
+def _summed(counts: list[dict[str, int] | None], most: int) -> dict[str, int] | None:
+    total: Counter[str] = Counter()
+    for count in counts:
+        if count is None:
+            return None
+        total.update(count)
+    return dict(total) if len(total) <= most else None

@@ -1,0 +1,114 @@
+"""A Release State with its six layers in hand: captured, kept, loaded, compared and mixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from replay.errors import StoreError
+from replay.layers.access import Access
+from replay.layers.base import Context, Layer, Workspace
+from replay.layers.data import Data
+from replay.layers.model import Model
+from replay.layers.pipeline import Pipeline
+from replay.layers.runtime import Runtime
+from replay.layers.schema import Schema
+from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
+from replay.store.base import BlobRef, Store
+
+REGISTRY: dict[str, Layer[Any]] = {
+    layer.name: layer for layer in (Schema(), Data(), Pipeline(), Model(), Runtime(), Access())
+}
+CAPTURE_ORDER = ("access", "data", "schema", "pipeline", "model", "runtime")
+"""Access is asked first, data reads what access granted, schema describes what data kept."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A state and the documents of its layers."""
+
+    job: str
+    outputs: dict[str, str]
+    layers: dict[str, Document]
+
+    @property
+    def state(self) -> ReleaseState:
+        """The state that names these layers."""
+        digests = {name: self.layers[name].digest for name in LAYERS}
+        return ReleaseState(job=self.job, outputs=self.outputs, layers=digests)
+
+
+def capture(context: Context) -> Release:
+    """Return the release as it is now; contents go into the store. Raises InputError."""
+    done: dict[str, Document] = {}
+    for name in CAPTURE_ORDER:
+        done[name] = REGISTRY[name].capture(replace(context, done=done))
+    outputs = {name: output.path for name, output in context.config.outputs.items()}
+    return Release(job=context.config.job.name, outputs=outputs, layers=done)
+
+
+def keep(release: Release, store: Store) -> str:
+    """Put a release into the store as one artifact; return the state's id."""
+    blobs: list[BlobRef] = []
+    for name in LAYERS:
+        document = release.layers[name]
+        entry = store.put(document.encode())
+        blobs.append(BlobRef(entry.blob, entry.size, f"application/vnd.replay.layer.{name}.v1+json", name))
+        blobs.extend(REGISTRY[name].blobs(document))
+    return store.add_state(release.state, blobs)
+
+
+def load(store: Store, state_id: str) -> Release:
+    """Return the release of a state in the store. Raises NotFound, CorruptBlob, StoreError."""
+    state = store.state(state_id)
+    layers: dict[str, Document] = {}
+    for name in LAYERS:
+        try:
+            layers[name] = REGISTRY[name].document.decode(store.get(state.layers[name]))
+        except (ValidationError, KeyError) as error:
+            raise StoreError(
+                f"the {name} layer of state {state_id[7:19]} is not one this version of Replay can read",
+                cause="it was written by another version, or by something that is not Replay",
+                do=f"use the version of Replay that wrote it ({type(error).__name__})",
+            ) from None
+    return Release(job=state.job, outputs=state.outputs, layers=layers)
+
+
+def changes(good: Release, bad: Release) -> list[Change]:
+    """Return everything that differs between two releases, in the order of the layers."""
+    found: list[Change] = []
+    for name in LAYERS:
+        if good.layers[name] != bad.layers[name]:
+            found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name]))
+    return found
+
+
+def mix(good: Release, bad: Release, taken: frozenset[str]) -> Release:
+    """Return `good` with the changes named in `taken` from `bad`. Pure.
+
+    Schema and data are two views of one snapshot: whatever is taken of either takes both.
+    """
+    everything = {change.name for change in changes(good, bad)}
+    if not taken & everything:
+        return good
+    if everything <= taken:
+        return bad
+    layers: dict[str, Document] = {}
+    for name in LAYERS:
+        own = frozenset(change for change in taken if _layer(change) in (INPUTS if name in INPUTS else (name,)))
+        layers[name] = REGISTRY[name].mix(good.layers[name], bad.layers[name], own)
+    return Release(job=good.job, outputs=good.outputs, layers=layers)
+
+
+def workspace(release: Release) -> Workspace:
+    """Return what a run of this release must see."""
+    result = Workspace()
+    for name in LAYERS:
+        REGISTRY[name].materialise(release.layers[name], result)
+    return result
+
+
+def _layer(change: str) -> str:
+    return Change(name=change).layer

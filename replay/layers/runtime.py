@@ -1,0 +1,115 @@
+"""The runtime layer: base, packages and variables. Clock and host stand in the run record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from replay.environment.base import Base
+from replay.environment.packages import PackageSet, Wheel
+from replay.layers.base import Context, Layer, Workspace
+from replay.state import Change, Document
+from replay.store.base import BlobRef
+
+V = TypeVar("V")
+
+BASE = "runtime/base"
+
+
+class RuntimeLayer(Document):
+    """What the job runs on. `secrets` are names of variables; their values are nowhere."""
+
+    base: Base
+    packages: PackageSet
+    env: dict[str, str]
+    secrets: tuple[str, ...] = ()
+
+
+class Runtime(Layer[RuntimeLayer]):
+    """What carries the job."""
+
+    name = "runtime"
+    document = RuntimeLayer
+
+    def capture(self, context: Context) -> RuntimeLayer:
+        """Record base and packages as found, and the declared variables as the caller has them."""
+        declared = context.config.runtime
+        env = {name: context.environ[name] for name in declared.env if name in context.environ} | declared.set
+        return RuntimeLayer(
+            base=context.base,
+            packages=context.packages,
+            env=dict(sorted(env.items())),
+            secrets=tuple(sorted(declared.secrets)),
+        )
+
+    def changes(self, good: RuntimeLayer, bad: RuntimeLayer) -> list[Change]:
+        """List base, packages and variables that differ.
+
+        Wheels are made for one Python: where the base's X.Y differs, packages and base go together.
+        """
+        found = []
+        tied = good.packages.python != bad.packages.python
+        if _identity(good.base) != _identity(bad.base):
+            found.append(Change(name=BASE, before=_describe(good.base, bad.base), after=_describe(bad.base, good.base)))
+        for name in sorted(good.packages.wheels.keys() | bad.packages.wheels.keys()):
+            before, after = good.packages.wheels.get(name), bad.packages.wheels.get(name)
+            if (before and before.blob) != (after and after.blob):
+                found.append(
+                    Change(
+                        name=f"runtime/packages/{name}",
+                        before=_version(before, after),
+                        after=_version(after, before),
+                        requires=(BASE,) if tied else (),
+                    )
+                )
+        for name in sorted(good.env.keys() | bad.env.keys()):
+            if good.env.get(name) != bad.env.get(name):
+                found.append(Change(name=f"runtime/env/{name}", before=good.env.get(name), after=bad.env.get(name)))
+        return found
+
+    def mix(self, good: RuntimeLayer, bad: RuntimeLayer, taken: frozenset[str]) -> RuntimeLayer:
+        """Return good's runtime with the taken packages, variables and base from bad."""
+        chosen = bad if BASE in taken else good
+        wheels = _pick(good.packages.wheels, bad.packages.wheels, "runtime/packages/", taken)
+        return RuntimeLayer(
+            base=chosen.base,
+            packages=PackageSet(python=chosen.packages.python, platform=chosen.packages.platform, wheels=wheels),
+            env=_pick(good.env, bad.env, "runtime/env/", taken),
+            secrets=tuple(sorted({*good.secrets, *bad.secrets})),
+        )
+
+    def materialise(self, layer: RuntimeLayer, workspace: Workspace) -> None:
+        """Say what the run needs under it."""
+        workspace.base = layer.base
+        workspace.packages = layer.packages
+        workspace.env.update(layer.env)
+        workspace.secrets = layer.secrets
+
+    def blobs(self, layer: RuntimeLayer) -> Iterator[BlobRef]:
+        """Yield the wheels."""
+        for wheel in layer.packages.wheels.values():
+            yield BlobRef(wheel.blob, wheel.size, "application/vnd.pypa.wheel", wheel.filename)
+
+
+def _pick(good: dict[str, V], bad: dict[str, V], prefix: str, taken: frozenset[str]) -> dict[str, V]:
+    side = {name: bad if prefix + name in taken else good for name in good.keys() | bad.keys()}
+    return {name: side[name][name] for name in sorted(side) if name in side[name]}
+
+
+def _identity(base: Base) -> object:
+    return base.image or (base.kind, base.os, base.machine, base.python)
+
+
+def _version(wheel: Wheel | None, other: Wheel | None) -> str | None:
+    if wheel is None:
+        return None
+    same = other is not None and other.version == wheel.version
+    return f"{wheel.version} ({wheel.blob.removeprefix('sha256:')[:12]})" if same else wheel.version
+
+
+def _describe(base: Base, other: Base) -> str:
+    """Say what a base is, and first of all what the other has not."""
+    name = base.reference + (f" ({base.image.removeprefix('sha256:')[:12]})" if base.image else "")
+    own = [f"{p} {v}" for p, v in base.os_packages.items() if other.os_packages.get(p) != v]
+    packages = "; " + ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "") if own else ""
+    return f"{name}, {base.os}, Python {base.python}{packages}"

@@ -1,0 +1,158 @@
+"""Reading a file of any format into a profile. A file that cannot be read gives a problem, never an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from replay.layers.delimited import profile_csv
+from replay.layers.profile import Profile, Tally
+
+FORMATS = {
+    **dict.fromkeys((".csv", ".tsv", ".psv"), "csv"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), "arrow"),
+    ".json": "json",
+}
+"""The format of a file by the end of its name; any other file is `opaque`."""
+
+TABLES = frozenset({"csv", "parquet", "jsonl", "arrow"})
+"""Formats of which a folder of files is one table."""
+
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+"""Compressions that readers of text files undo by the end of the name."""
+
+LARGEST_JSON = 512 << 20
+"""JSON is parsed in memory: beyond this many bytes only the format is recorded."""
+
+
+def format_of(path: str) -> tuple[str, str | None]:
+    """Return the format of a file and its compression, judged by its name alone."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    if compression:
+        suffixes.pop()
+    found = FORMATS.get(suffixes[-1], "opaque") if suffixes else "opaque"
+    if compression and found not in {"csv", "jsonl"}:
+        return "opaque", None
+    return found, compression
+
+
+def profile_file(file: Path, path: str) -> Profile:
+    """Return what a file holds; `path` is its path in the project, which decides the format.
+
+    What is broken gives a profile of format `opaque` whose problem says where. Raises OSError where the
+    file itself cannot be read.
+    """
+    found, compression = format_of(path)
+    if found == "opaque":
+        return Profile(format="opaque")
+    if not file.stat().st_size:
+        return broken(found, "the file is empty")
+    if found == "csv":
+        return profile_csv(file, compression)
+    if found in {"json", "jsonl"} and file.stat().st_size > LARGEST_JSON:
+        return Profile(format=found, problem="too large to look at its columns")
+    try:
+        if found == "parquet":
+            return _profile_parquet(file)
+        if found == "arrow":
+            return _profile_arrow(file)
+        if found == "jsonl":
+            return _profile_jsonl(file, compression)
+        return _profile_json(file)
+    except (ValueError, KeyError, NotImplementedError, RecursionError):  # all that pyarrow and json raise for content
+        return broken(found, "its content is no such file, or it is truncated")
+
+
+def broken(found: str, problem: str) -> Profile:
+    """Return the profile of a file that is not what its name says."""
+    return Profile(format="opaque", problem=f"{found}: {problem}")
+
+
+def _profile_parquet(file: Path) -> Profile:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as table:
+        tallies = _tallies(table.schema_arrow)
+        for group in range(table.num_row_groups):
+            try:
+                _count(tallies, table.iter_batches(row_groups=[group]))
+            except (ValueError, OSError):
+                return broken("parquet", f"row group {group + 1} of {table.num_row_groups} cannot be read")
+        rows = table.metadata.num_rows
+    return Profile(format="parquet", rows=rows, columns=tuple(tally.done() for tally in tallies))
+
+
+def _profile_arrow(file: Path) -> Profile:
+    import pyarrow as pa
+
+    with pa.memory_map(str(file)) as source:
+        if file.open("rb").read(6) == b"ARROW1":
+            reader = pa.ipc.open_file(source)
+            return _profile_batches("arrow", reader.schema, map(reader.get_batch, range(reader.num_record_batches)))
+        stream = pa.ipc.open_stream(source)
+        return _profile_batches("arrow", stream.schema, stream)
+
+
+def _profile_jsonl(file: Path, compression: str | None) -> Profile:
+    import pyarrow as pa
+    import pyarrow.json as pj
+
+    with pa.input_stream(str(file), compression=compression) as source:
+        table = pj.read_json(source)
+    return _profile_batches("jsonl", table.schema, table.to_batches())
+
+
+def _profile_json(file: Path) -> Profile:
+    import pyarrow as pa
+
+    document = json.loads(file.read_bytes())
+    if not isinstance(document, list) or not document or not all(isinstance(row, dict) for row in document):
+        return Profile(format="json")
+    try:
+        table = pa.Table.from_pylist(document)
+    except (pa.ArrowException, OverflowError):
+        return Profile(format="json", problem="its rows do not agree on a type")
+    return _profile_batches("json", table.schema, table.to_batches())
+
+
+def _profile_batches(found: str, schema: Any, batches: Iterable[Any]) -> Profile:
+    tallies = _tallies(schema)
+    rows = _count(tallies, batches)
+    return Profile(format=found, rows=rows, columns=tuple(tally.done() for tally in tallies))
+
+
+def _tallies(schema: Any) -> list[Tally]:
+    names = distinct_names(schema.names)
+    return [Tally(name, stored) for name, stored in zip(names, map(_stored, schema.types), strict=True)]
+
+
+def _count(tallies: list[Tally], batches: Iterable[Any]) -> int:
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        for tally, column in zip(tallies, batch.columns, strict=True):
+            tally.add(_plain(column))
+    return rows
+
+
+def _stored(kind: Any) -> str:
+    """Return the name of an Arrow type; ways of keeping text that readers do not tell apart are one."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return f"dictionary of {_stored(kind.value_type)}"
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return "string" if any(is_text(kind) for is_text in texts) else str(kind)
+
+
+def _plain(column: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string()) if _stored(column.type) == "string" else column
