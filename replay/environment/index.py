@@ -1,0 +1,93 @@
+"""The package index, asked through pip and pip-tools in a process of its own, for the target's Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from replay.digest import canonical, of_bytes
+from replay.environment.base import Interpreter
+from replay.environment.requirements import Requirements, without_credentials
+from replay.environment.trouble import explain
+
+_DECIDING = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CONSTRAINT", "PRE", "NO_BINARY", "ONLY_BINARY")
+_DECIDING += ("PREFER_BINARY", "UPLOADED_PRIOR_TO", "REQUIRE_HASHES")
+"""Those of pip's options that decide what is found, as they stand in the environment after `PIP_`."""
+
+_PROGRAM = Path(__file__).with_name("resolve.py")
+
+
+def configuration() -> str:
+    """Return a digest of what decides where pip looks: its files and variables, without credentials."""
+    values = {name: without_credentials(os.environ.get(f"PIP_{name}", "")) for name in _DECIDING}
+    files = [without_credentials(_text(path)) for path in _configuration_files()]
+    return of_bytes(canonical({"variables": values, "files": files}))
+
+
+def choose(asked: Requirements, interpreter: Interpreter, folder: Path) -> Path:
+    """Resolve with pip-tools; return the file of pinned versions, made in `folder`. Raises LockError."""
+    pins = folder / "pins.txt"
+    options = ["--no-config", "--allow-unsafe", "--strip-extras", "--no-annotate", "--no-header", "--upgrade"]
+    options += ["--no-emit-options", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
+    options += ["--cache-dir", str(folder / "pip-tools"), "--pip-args", "--only-binary=:all:"]
+    arguments = ["compile", *options, "--output-file", str(pins), str(asked.path.resolve())]
+    _run(arguments, asked, interpreter, folder)
+    return pins
+
+
+def fetch(asked: Requirements, pins: Path | None, interpreter: Interpreter, folder: Path) -> list[Path]:
+    """Download what `asked` needs, at the versions of `pins`; return the wheels, sorted. Raises LockError.
+
+    pip verifies the hashes that `asked` or the index carries.
+    """
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    arguments = ["download", "--only-binary=:all:", "--progress-bar=off", "--no-input", "--dest", str(wheels)]
+    arguments += ["--constraint", str(pins)] if pins else []
+    _run([*arguments, "--requirement", str(asked.path.resolve())], asked, interpreter, folder)
+    return sorted(wheels.iterdir())
+
+
+def _run(arguments: list[str], asked: Requirements, interpreter: Interpreter, folder: Path) -> None:
+    (folder / "target.json").write_bytes(interpreter.encode())
+    done = subprocess.run(
+        [sys.executable, "-P", str(_PROGRAM), str(folder), *arguments],
+        cwd=asked.path.resolve().parent,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1", "COLUMNS": "1000"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if done.returncode:
+        log = done.stdout.decode("utf-8", "replace")
+        what = f"the requirements {str(asked.path)!r} cannot be locked for Python {interpreter.version}"
+        raise explain(what, _trouble(folder / "trouble.json"), log, interpreter)
+
+
+def _trouble(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _configuration_files() -> list[Path]:
+    """The places pip documents (https://pip.pypa.io/en/stable/topics/configuration/), in their order."""
+    home = Path.home()
+    shared = os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    places = [Path(folder) / "pip/pip.conf" for folder in shared if folder]
+    places += [Path("/etc/pip.conf"), Path("/Library/Application Support/pip/pip.conf")]
+    places += [home / ".pip/pip.conf", own / "pip/pip.conf", home / "Library/Application Support/pip/pip.conf"]
+    places += [Path(sys.prefix) / "pip.conf"]
+    named = os.environ.get("PIP_CONFIG_FILE")
+    return [*places, Path(named)] if named else places
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

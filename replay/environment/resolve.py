@@ -1,0 +1,138 @@
+"""pip-tools and `pip download` for another Python than ours: run as a program in a process of its own.
+
+    python -P resolve.py FOLDER compile|download ARGUMENT...
+
+`FOLDER/target.json` is an `Interpreter` document. pip-compile knows no `--python-version` and `pip download`
+knows one but reads markers by its own Python, so both are told the target here, in the three places where pip
+asks for it. No package's code runs: whatever is not a wheel is refused before pip would build it.
+On failure `FOLDER/trouble.json` says what went wrong (see `replay.environment.trouble`) and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+MOST_REJECTED = 5000
+"""Files remembered for a project; enough to explain, bounded whatever an index offers."""
+
+
+class NotAWheel(Exception):
+    """A requirement, or a requirement of one, that only building could make into a wheel."""
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    """Aim pip at the target, do as `arguments` say, return the exit code."""
+    rejected: dict[str, list[tuple[str, str]]] = {}
+    _aim(json.loads((folder / "target.json").read_text(encoding="utf-8")))
+    _refuse_builds()
+    _note_rejected(rejected)
+    try:
+        return _compile(arguments[1:]) if arguments[0] == "compile" else _download(arguments[1:])
+    except Exception as error:  # handed on: the caller explains it
+        trouble = {**_describe(error), "rejected": rejected}
+        (folder / "trouble.json").write_text(json.dumps(trouble), encoding="utf-8")
+        return 1
+
+
+def _aim(target: dict[str, Any]) -> None:
+    """Make markers, Requires-Python and wheel tags those of the target."""
+    from pip._internal.cli.req_command import RequirementCommand
+    from pip._internal.models.target_python import TargetPython
+    from pip._vendor.packaging import markers
+    from pip._vendor.packaging.version import Version
+
+    markers.default_environment = lambda: dict(target["markers"])  # type: ignore[assignment,return-value]
+    release = (*Version(target["version"]).release, 0, 0)
+    version = (release[0], release[1], release[2])
+    python = TargetPython(
+        platforms=target["platforms"], py_version_info=version, abis=[target["abi"]], implementation=target["abi"][:2]
+    )
+    build_finder = RequirementCommand._build_package_finder
+    make_resolver = RequirementCommand.make_resolver.__func__  # type: ignore[attr-defined]
+
+    def finder(self: Any, options: Any, session: Any, *_: Any, **__: Any) -> Any:
+        return build_finder(self, options, session, python)
+
+    def resolver(cls: Any, *positional: Any, **named: Any) -> Any:
+        return make_resolver(cls, *positional, **{**named, "py_version_info": version})
+
+    RequirementCommand._build_package_finder = finder  # type: ignore[method-assign]
+    RequirementCommand.make_resolver = classmethod(resolver)  # type: ignore[assignment,method-assign]
+
+
+def _refuse_builds() -> None:
+    """Let no editable, folder, repository or source archive become a candidate, whoever requires it."""
+    from pip._internal.resolution.resolvelib.factory import Factory
+
+    make = Factory._make_base_candidate_from_link
+
+    def guarded(self: Any, link: Any, template: Any, *rest: Any, **named: Any) -> Any:
+        if template.editable or not link.is_wheel:
+            raise NotAWheel(f"{template.name or ''} {link}".strip())
+        return make(self, link, template, *rest, **named)
+
+    Factory._make_base_candidate_from_link = guarded  # type: ignore[method-assign]
+
+
+def _note_rejected(rejected: dict[str, list[tuple[str, str]]]) -> None:
+    """Remember for each project which files pip passed over, and why."""
+    from pip._internal.index.package_finder import LinkEvaluator, LinkType
+
+    evaluate = LinkEvaluator.evaluate_link
+
+    def noting(self: Any, link: Any) -> Any:
+        kind, detail = evaluate(self, link)
+        files = rejected.setdefault(self._canonical_name, [])
+        if kind not in (LinkType.candidate, LinkType.different_project) and len(files) < MOST_REJECTED:
+            files.append((kind.name, link.filename))
+        return kind, detail
+
+    LinkEvaluator.evaluate_link = noting  # type: ignore[method-assign]
+
+
+def _compile(arguments: list[str]) -> int:
+    from piptools.scripts.compile import cli
+
+    cli.main(arguments, standalone_mode=False)
+    return 0
+
+
+def _download(arguments: list[str]) -> int:
+    from pip._internal.commands import create_command
+
+    command = create_command("download")
+    raised: list[Exception] = []
+    run = command.run
+
+    def keeping(options: Any, positional: list[str]) -> int:
+        try:
+            return run(options, positional)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    command.run = keeping  # type: ignore[method-assign]
+    code = command.main(arguments)
+    if raised:
+        raise raised[0]
+    return code
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    """Return the error's class, its words, and the requirements that met no candidate or each other."""
+    causes: list[tuple[str, str | None]] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        for item in getattr(cause, "causes", ()):
+            parent = f"{item.parent.name} {item.parent.version}" if item.parent is not None else None
+            causes.append((str(item.requirement), parent))
+        cause = cause.__cause__
+    kinds = [base.__name__ for base in type(error).__mro__]
+    return {"kinds": kinds, "message": str(error), "causes": causes}
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,164 @@
+"""The environment of a job: a folder of links to unpacked wheels that any Python of the base's kind can run from.
+
+Laid out as a virtual environment (PEP 405): `bin/python` points into the base, `pyvenv.cfg` hides the base's own
+packages. It can be mounted anywhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from replay.digest import canonical, of_bytes
+from replay.environment.base import Interpreter
+from replay.environment.bytecode import Tool
+from replay.environment.lock import quiet
+from replay.environment.packages import PackageSet
+from replay.environment.wheels import EPOCH, FORMAT, Unpacked, site_packages, unpack
+from replay.environment.wheels import move as move_into_place
+from replay.errors import WheelError
+from replay.store.base import Store
+from replay.store.files import remove_tree, storing
+
+FINDINGS = "findings.json"
+_NO_LINK = {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An assembled environment: its folder, and what was found wrong with the packages in it."""
+
+    path: Path
+    findings: tuple[str, ...]
+
+
+def assemble(
+    packages: PackageSet,
+    interpreter: Interpreter,
+    store: Store,
+    tool: Tool,
+    progress: Callable[[str], None] = quiet,
+) -> Tree:
+    """Return the tree of a closure, made of links where it is new, reused where it is there.
+
+    Named by the digest of the interpreter and the wheels: the same on every machine, byte for byte. Where two
+    wheels hold the same path with different content, that of the later name stands and a finding says so.
+    Raises WheelError (missing, damaged, unsafe, or a file of one is a folder of another), StoreError, and
+    what `tool` raises (see `unpack`).
+    """
+    home = store.cache("trees") / digest(packages, interpreter).removeprefix("sha256:")
+    if not home.is_dir():
+        progress(f"assembling an environment of {len(packages.wheels)} packages")
+        wheels = unpack(packages, interpreter, store, tool)
+        made = store.scratch("tree")
+        try:
+            with storing("assemble an environment"):
+                _fill(made, wheels, packages, interpreter)
+                move_into_place(made, home)
+        finally:
+            remove_tree(made)
+    return Tree(home, tuple(json.loads((home / FINDINGS).read_bytes())))
+
+
+def digest(packages: PackageSet, interpreter: Interpreter) -> str:
+    """Return the digest of what a tree is made of."""
+    python = interpreter.model_dump(include={"executable", "version", "abi", "cache_tag", "magic"})
+    wheels = {name: [wheel.blob, wheel.filename] for name, wheel in packages.wheels.items()}
+    return of_bytes(canonical({"format": FORMAT, "python": python, "wheels": wheels}))
+
+
+def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Interpreter) -> None:
+    own = _own_files(interpreter)
+    sources, findings = _merge(wheels, packages, set(own))
+    own[FINDINGS] = json.dumps(findings)
+    site = PurePosixPath(site_packages(interpreter))
+    folders = {PurePosixPath("bin"), site, *site.parents}
+    for path in sources:
+        folders.update(PurePosixPath(path).parents)
+    for folder in sorted(folders):
+        (tree / folder).mkdir(exist_ok=True)
+    for path, source in sources.items():
+        _link(os.fspath(source), f"{tree}/{path}")
+    for name, content in own.items():
+        _write_own(tree / name, content)
+    for folder in sorted(folders, reverse=True):
+        # A job that writes into its packages fails here as it does under a container's read-only mount.
+        (tree / folder).chmod(0o555)
+        os.utime(tree / folder, (EPOCH, EPOCH))
+
+
+def _own_files(interpreter: Interpreter) -> dict[str, str]:
+    """Return the tree's own files: text, or `->` and the target of a symbolic link."""
+    executable = PurePosixPath(interpreter.executable)
+    settings = f"home = {executable.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
+    links = {"bin/python3": "->python", f"bin/python{interpreter.markers['python_version']}": "->python"}
+    return {"bin/python": f"->{executable}", **links, "pyvenv.cfg": settings, FINDINGS: ""}
+
+
+def _write_own(path: Path, content: str) -> None:
+    if content.startswith("->"):
+        path.symlink_to(content[2:])
+    else:
+        path.write_text(content, encoding="utf-8")
+        path.chmod(0o444)
+    os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+
+
+def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]) -> tuple[dict[str, Path], list[str]]:
+    """Return which file stands at each path, and the findings. Names in sorted order: the later wins."""
+    owners: dict[str, str] = {}
+    findings: list[str] = []
+    for name in sorted(wheels):
+        for path in wheels[name].files:
+            if path in reserved:
+                findings.append(f"{packages.wheels[name].filename} holds {path!r}, which is the environment's own")
+                continue
+            earlier = owners.get(path)
+            if earlier is not None and not path.endswith(".pyc") and _differ(wheels, earlier, name, path):
+                findings.append(f"{earlier} and {name} both hold {path!r} with different content: {name}'s stands")
+            owners[path] = name
+    _refuse_file_as_folder(owners)
+    _drop_orphaned_bytecode(owners)
+    return {path: wheels[name].prefix / path for path, name in owners.items()}, findings
+
+
+def _differ(wheels: dict[str, Unpacked], one: str, other: str, path: str) -> bool:
+    return not filecmp.cmp(wheels[one].prefix / path, wheels[other].prefix / path, shallow=False)
+
+
+def _refuse_file_as_folder(owners: dict[str, str]) -> None:
+    folders: dict[str, str] = {}
+    for path, name in owners.items():
+        folder = os.path.dirname(path)  # noqa: PTH120 (text, and hot)
+        while folder and folder not in folders:
+            folders[folder] = name
+            folder = os.path.dirname(folder)  # noqa: PTH120
+    for path in sorted(owners.keys() & folders.keys()):
+        raise WheelError(
+            f"the packages {owners[path]} and {folders[path]} cannot be installed together",
+            cause=f"{path!r} is a file of the one and a folder of the other",
+            do="require another version of one of them, or leave it out",
+        )
+
+
+def _drop_orphaned_bytecode(owners: dict[str, str]) -> None:
+    """Unchecked bytecode must be that of the very source beside it: drop what another wheel's source left."""
+    for path in [path for path in owners if path.endswith(".pyc")]:
+        if "/__pycache__/" in path and owners.get(importlib.util.source_from_cache(path)) != owners[path]:
+            del owners[path]
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copy2(source, target)

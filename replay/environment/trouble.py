@@ -1,0 +1,155 @@
+"""From what pip said to an error that names the package and what to do. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from replay.environment.base import Interpreter
+from replay.environment.requirements import without_credentials
+from replay.errors import LockError
+
+_UNREACHABLE = re.compile(
+    r"Retrying \(|Could not fetch|connection|is ignored: it is|timed? ?out|Name or service|ProxyError|SSLError"
+    r"|(?:HTTP|Client|Server) ?Error",
+    re.IGNORECASE,
+)
+_NETWORK = {
+    "NetworkConnectionError",
+    "ConnectionFailedError",
+    "ConnectionTimeoutError",
+    "ProxyConnectionError",
+    "SSLVerificationError",
+    "SSLMissingError",
+    "IncompleteDownloadError",
+}
+_NO_WHEEL = "ask for a version that has such a wheel or choose another base; or build one (`pip wheel {name}`, on a "
+_NO_WHEEL += "machine of this kind that may run its code) and offer it with `--find-links FOLDER` in the requirements"
+
+
+def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: Interpreter) -> LockError:
+    """Return the LockError for a failed run of `replay.environment.resolve`.
+
+    `what` failed; `trouble` is its `trouble.json` (None where it wrote none), `log` all that it printed.
+    No credential of a URL in them is in the error.
+    """
+    kinds = set(trouble["kinds"]) if trouble else set()
+    if trouble is None:
+        cause, do = _tail(log), "check that pip and pip-tools here are of versions that Replay supports"
+    elif "NotAWheel" in kinds:
+        name, _, link = trouble["message"].rpartition(" ")
+        what = f"{what}: {name or link} is not a wheel"
+        cause = f"{link} would have to be built, and building runs its code on this machine"
+        do = _NO_WHEEL.format(name=name or link)
+    elif kinds & {"HashErrors", "HashError"}:
+        cause = _lines(trouble["message"])
+        do = "if the new file is what you expect, write its hash into the requirements; else ask who replaced it"
+        if "HashMissing" in kinds or "HashUnpinned" in kinds or "--require-hashes" in cause:
+            do = "pin every package with == and --hash, its requirements too: `pip-compile --generate-hashes`"
+    elif kinds & _NETWORK or (_UNREACHABLE.search(log) and not _anything_seen(trouble)):
+        cause, do = f"the package index does not answer: {_signs(log, trouble)}", "check the network and pip's index"
+    elif "DistributionNotFound" in kinds and len(_requirers(trouble)) > 1:
+        names = sorted({_name(requirement) for requirement, _ in _requirers(trouble)})
+        what = f"{what}: no version of {', '.join(names)} satisfies all"
+        cause = "; ".join(f"{parent or 'the requirements'} needs {wanted}" for wanted, parent in _requirers(trouble))
+        do = "loosen one of these requirements"
+    elif "DistributionNotFound" in kinds:
+        return _no_match(what, trouble, log, interpreter)
+    else:
+        cause, do = _lines(trouble["message"]) or _tail(log), "correct the requirements"
+    return LockError(without_credentials(what), cause=without_credentials(cause), do=do)
+
+
+def _no_match(what: str, trouble: dict[str, Any], log: str, interpreter: Interpreter) -> LockError:
+    """One requirement met no candidate: say which, and whether there are other wheels, or source alone."""
+    wanted, parent = (_requirers(trouble) or [(trouble["message"].rpartition(" for ")[2], None)])[0]
+    name = _name(wanted)
+    files = [
+        (kind, file)
+        for kind, file in trouble["rejected"].get(canonicalize_name(name), [])
+        if _version_fits(file, wanted)
+    ]
+    wheels = [file for _, file in files if file.endswith(".whl")]
+    sources = [file for kind, file in files if kind == "format_unsupported"]
+    target = f"{interpreter.markers['platform_python_implementation']} {interpreter.version} on "
+    target += interpreter.platforms[0]
+    what = f"{what}: nothing fits {wanted}" + (f", which {parent} needs" if parent else "")
+    do = _NO_WHEEL.format(name=name)
+    if wheels:
+        cause = f"{name} has wheels, but none for {target} (there are {_some(wheels)})"
+    elif sources:
+        cause = f"{name} is published as source only ({_some(sources)}), and building runs its code on this machine"
+    else:
+        known = re.search(rf"requirement {re.escape(wanted)}[^(\n]*\(from versions: ([^)]*)\)", log)
+        some = known[1].split(", ") if known and known[1] != "none" else []
+        cause = f"no index or folder that pip asks has it for {target}" + (f" (it has {_some(some)})" if some else "")
+        do = "check name and version, and pip's index configuration"
+    return LockError(without_credentials(what), cause=without_credentials(cause), do=do)
+
+
+def _requirers(trouble: dict[str, Any]) -> list[tuple[str, str | None]]:
+    return list(dict.fromkeys((str(wanted), parent) for wanted, parent in trouble["causes"]))
+
+
+def _anything_seen(trouble: dict[str, Any]) -> bool:
+    """Whether an index answered for a package that was not found."""
+    names = {canonicalize_name(_name(wanted)) for wanted, _ in trouble["causes"]}
+    return len(_requirers(trouble)) > 1 or any(trouble["rejected"].get(name) for name in names)
+
+
+def _name(requirement: str) -> str:
+    try:
+        return Requirement(requirement).name
+    except InvalidRequirement:
+        return requirement
+
+
+def _version_fits(file: str, requirement: str) -> bool:
+    try:
+        wanted = Requirement(requirement).specifier
+    except InvalidRequirement:
+        wanted = SpecifierSet()
+    version = _version(file)
+    return version is None or wanted.contains(version, prereleases=True)
+
+
+def _version(file: str) -> Version | None:
+    try:
+        return parse_wheel_filename(file)[1] if file.endswith(".whl") else parse_sdist_filename(file)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def _some(names: list[str]) -> str:
+    """Return the last three (an index lists versions ascending), and how many there are besides."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[-3:]) + more
+
+
+def _signs(log: str, trouble: dict[str, Any]) -> str:
+    signs = [line.strip() for line in log.splitlines() if _UNREACHABLE.search(line) and "Traceback" not in line]
+    return _shorten(signs[-1] if signs else trouble["message"])
+
+
+def _lines(message: str) -> str:
+    return _shorten(" ".join(message.split()))
+
+
+def _tail(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return _shorten(" | ".join(lines[-3:])) or "it ended without a word"
+
+
+def _shorten(text: str, most: int = 700) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

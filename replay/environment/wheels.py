@@ -1,0 +1,197 @@
+"""Wheels unpacked once each, into folders named by what they are made of; trees are linked from them."""
+
+from __future__ import annotations
+
+import configparser
+import csv
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from replay.digest import canonical, of_bytes
+from replay.environment import archive, launchers
+from replay.environment.base import Interpreter
+from replay.environment.bytecode import Tool, compile_all
+from replay.environment.packages import PackageSet, Wheel
+from replay.errors import CorruptBlob, NotFound, WheelError
+from replay.store.base import Store
+from replay.store.files import remove_tree, storing
+
+FORMAT = 1
+"""Raised when the same wheel would be unpacked to other bytes."""
+
+EPOCH = 315532800
+"""1980-01-01: the time of every file, as in a zip archive that carries none."""
+
+FILES = "files.json"
+PREFIX = "prefix"
+
+_MALFORMED = (AssertionError, LookupError, TypeError, ValueError, configparser.Error, csv.Error)
+_MALFORMED += (FileExistsError, NotADirectoryError, IsADirectoryError)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A wheel as files: `prefix` is laid out like an environment; `files` are the paths in it, sorted."""
+
+    prefix: Path
+    files: tuple[str, ...]
+
+
+def site_packages(interpreter: Interpreter) -> str:
+    """Return the path of site-packages in an environment of this interpreter."""
+    return f"lib/python{interpreter.markers['python_version']}/site-packages"
+
+
+def unpack(packages: PackageSet, interpreter: Interpreter, store: Store, tool: Tool) -> dict[str, Unpacked]:
+    """Return every wheel of the closure unpacked, with bytecode of this interpreter; only new ones are work.
+
+    Files are read-only (0444, or 0555 where executable) with a fixed time. Raises WheelError where a wheel
+    is not in the store, damaged or unsafe, StoreError where it cannot be written, and what `tool` raises.
+    """
+    cache = store.cache("unpacked")
+    homes = {name: cache / _key(wheel, interpreter) for name, wheel in packages.wheels.items()}
+    new = {name: packages.wheels[name] for name, home in homes.items() if not home.is_dir()}
+    if new:
+        _make(new, homes, interpreter, store, tool)
+    return {name: _read(home) for name, home in homes.items()}
+
+
+def _key(wheel: Wheel, interpreter: Interpreter) -> str:
+    python = interpreter.model_dump(include={"version", "abi", "cache_tag", "magic"})
+    made_of = {"format": FORMAT, "wheel": wheel.blob, "filename": wheel.filename, "python": python}
+    return of_bytes(canonical(made_of)).removeprefix("sha256:")
+
+
+def _read(home: Path) -> Unpacked:
+    return Unpacked(home / PREFIX, tuple(json.loads((home / FILES).read_bytes())))
+
+
+def _make(new: dict[str, Wheel], homes: dict[str, Path], interpreter: Interpreter, store: Store, tool: Tool) -> None:
+    """Unpack in parallel, compile in one call of `tool`, move each wheel to its home."""
+    folder = store.scratch("unpack")
+    # Numbered, not named: a wheel's name must not reach its bytecode, and is not always a file name.
+    scratch = {name: folder / str(number) for number, name in enumerate(new)}
+    try:
+        with storing("unpack wheels"):
+            _unpack_all(new, scratch, interpreter, store)
+            sites = {name: path / PREFIX / site_packages(interpreter) for name, path in scratch.items()}
+            compile_all(folder, {str(site.relative_to(folder)): _modules(site) for site in sites.values()}, tool)
+            for name, path in scratch.items():
+                _finish(path, sites[name])
+                move(path, homes[name])
+    finally:
+        remove_tree(folder)
+
+
+def _unpack_all(new: dict[str, Wheel], scratch: dict[str, Path], interpreter: Interpreter, store: Store) -> None:
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        warnings.simplefilter("ignore", RuntimeWarning)  # installer's, for each __pycache__ that it leaves out
+        jobs = [pool.submit(_unpack, wheel, scratch[name], interpreter, store) for name, wheel in new.items()]
+        for job in jobs:
+            job.result()
+
+
+def _unpack(wheel: Wheel, home: Path, interpreter: Interpreter, store: Store) -> None:
+    """Write one wheel's files, as `installer` lays them out, with a RECORD of what was written."""
+    from installer import install
+    from installer.exceptions import InstallerError
+    from installer.sources import WheelFile
+
+    blob = _verified(wheel, store)
+    destination = _destination(home / PREFIX, interpreter, archive.identity(wheel.filename)[0])
+    with archive.opened(blob, wheel.filename) as opened, _refusing(wheel.filename, InstallerError):
+        opened.filename = wheel.filename  # WheelFile reads the name there; the blob's own is its hash
+        install(WheelFile(opened), destination, {"INSTALLER": b"replay\n"})
+
+
+@contextmanager
+def _refusing(filename: str, *errors: type[Exception]) -> Iterator[None]:
+    """Make of what `installer` raises for a malformed wheel the error that says so."""
+    malformed = (*errors, *_MALFORMED)
+    try:
+        yield
+    except malformed as error:
+        raise archive.unsafe(filename, f"it is not a valid wheel: {error or type(error).__name__}") from error
+
+
+def _verified(wheel: Wheel, store: Store) -> Path:
+    try:
+        return store.path(wheel.blob)
+    except (NotFound, CorruptBlob) as error:
+        raise WheelError(
+            f"the wheel {wheel.filename!r} is not in the store as it was locked: {error.what}",
+            cause=error.cause,
+            do="pull the state from where it is whole, or lock its requirements again",
+        ) from error
+
+
+def _destination(prefix: Path, interpreter: Interpreter, name: str) -> Any:
+    from installer.destinations import SchemeDictionaryDestination
+    from installer.records import RecordEntry
+    from installer.utils import Scheme
+
+    class Prefix(SchemeDictionaryDestination):  # type: ignore[misc]
+        """Writes below `prefix`, and scripts that can be moved."""
+
+        def write_script(self, name: str, module: str, attr: str, section: str) -> RecordEntry:  # noqa: ARG002
+            data = launchers.of_entry_point(name, module, attr)
+            return self.write_to_fs(Scheme("scripts"), name, io.BytesIO(data), is_executable=True)
+
+        def write_file(self, scheme: Any, path: Any, stream: BinaryIO, is_executable: bool) -> RecordEntry:
+            if scheme == "scripts":
+                stream, is_executable = io.BytesIO(launchers.of_script(stream.read())), True
+            return self.write_to_fs(scheme, os.fspath(path), stream, is_executable)
+
+    site = str(prefix / site_packages(interpreter))
+    headers = prefix / f"include/site/python{interpreter.markers['python_version']}" / name
+    schemes = {"purelib": site, "platlib": site, "scripts": str(prefix / "bin")}
+    schemes |= {"headers": str(headers), "data": str(prefix)}
+    return Prefix(schemes, interpreter="python", script_kind="posix")
+
+
+def _modules(site: Path) -> list[str]:
+    return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.py") if path.is_file())
+
+
+def _finish(home: Path, site: Path) -> None:
+    """Enter the bytecode in RECORD, make everything read-only with a fixed time, list the files."""
+    _record_bytecode(site)
+    files: list[str] = []
+    prefix = home / PREFIX
+    for folder, _, names in os.walk(prefix):
+        for path in (os.path.join(folder, name) for name in names):  # noqa: PTH118 (hot: every file of every wheel)
+            executable = os.stat(path).st_mode & 0o100  # noqa: PTH116
+            os.chmod(path, 0o555 if executable else 0o444)  # noqa: PTH101
+            os.utime(path, (EPOCH, EPOCH))
+            files.append(os.path.relpath(path, prefix))
+    (home / FILES).write_text(json.dumps(sorted(files)), encoding="utf-8")
+
+
+def _record_bytecode(site: Path) -> None:
+    (record,) = site.glob("*.dist-info/RECORD")
+    rows = list(csv.reader(io.StringIO(record.read_text(encoding="utf-8"))))
+    rows += [[path.relative_to(site).as_posix(), "", ""] for path in site.rglob("__pycache__/*.pyc")]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    record.write_text(text.getvalue(), encoding="utf-8")
+
+
+def move(made: Path, home: Path) -> None:
+    """Rename a finished folder to its home; where another process was faster, its result is the same and stays.
+
+    Raises OSError.
+    """
+    made.chmod(0o755)
+    try:
+        made.rename(home)
+    except OSError:
+        if not home.is_dir():
+            raise
