@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from replay.digest import CHUNK, of_bytes
-from replay.errors import CorruptBlob, InputError, NotFound
+from replay.errors import CorruptBlob, InputError
 from replay.state import FileEntry
+from replay.store.documents import no_blob
 from replay.store.files import publish, storing
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
@@ -125,7 +126,7 @@ class Blobs:
     @contextmanager
     def _open(self, digest: str) -> Iterator[BufferedReader]:
         if self.size(digest) is None:
-            raise _not_found(digest)
+            raise no_blob(digest)
         with storing(f"read blob {digest}"), self._file(digest).open("rb") as file:
             yield file
 
@@ -142,14 +143,6 @@ class Blobs:
 
 def _mark(info: os.stat_result) -> _Mark:
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _not_found(digest: str) -> NotFound:
-    return NotFound(
-        f"blob {shown(digest)} is not in the store",
-        cause="it was never kept here, or it was removed",
-        do="`replay fsck` lists everything that is missing; a copy of the store, or repeating the run, brings it back",
-    )
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from replay.errors import NotFound, StoreError
+from replay.errors import StoreError
+from replay.store.documents import no_state
 from replay.store.files import locked, storing, write_whole
 from replay.store.oci import Descriptor, Index
 from replay.store.refs import DIGEST, shown
@@ -35,11 +36,7 @@ class Catalogue:
         """Return where a state's manifest is. Raises NotFound, StoreError."""
         file = self._file(state_id)
         if not DIGEST.fullmatch(state_id) or not file.is_file():
-            raise NotFound(
-                f"there is no state {shown(state_id)} in the store",
-                cause="it was never bound here, or this is the id of something else (a run, a blob)",
-                do="`replay log` lists the runs and their states",
-            )
+            raise no_state(state_id)
         with storing("read a state"):
             data = file.read_bytes()
         try:

@@ -101,6 +101,34 @@ def require(owner: str, needs: Iterable[Need], size_of: SizeOf) -> None:
         )
 
 
+def check_run_of(state_id: str, run_id: str, record: RunRecord) -> None:
+    """Raise StoreError where a record is not a run of the state."""
+    if record.state != state_id:
+        raise StoreError(
+            f"run {run_id} is not a run of state {state_id}",
+            cause="the run and the state come from different places",
+            do="resolve the run's id and use what that gives",
+        )
+
+
+def no_blob(digest: str) -> NotFound:
+    """Return the error for a blob that is not there."""
+    return NotFound(
+        f"blob {shown(digest)} is not in the store",
+        cause="it was never kept here, or it was removed",
+        do="`replay fsck` lists everything that is missing; a copy of the store, or repeating the run, brings it back",
+    )
+
+
+def no_state(state_id: str) -> NotFound:
+    """Return the error for a state that is not there."""
+    return NotFound(
+        f"there is no state {shown(state_id)} in the store",
+        cause="it was never bound here, or this is the id of something else (a run, a blob)",
+        do="`replay log` lists the runs and their states",
+    )
+
+
 def _read(kind: type[D], name: str, digest: str, data: bytes) -> D:
     try:
         return kind.decode(data)

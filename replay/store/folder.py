@@ -15,7 +15,16 @@ from replay.store import fsck, oci, refs
 from replay.store.base import BlobRef, Finding, Resolved, RunEntry
 from replay.store.blobs import Blobs
 from replay.store.catalogue import Catalogue
-from replay.store.documents import line_of, needs_of_run, needs_of_state, read_manifest, read_run, read_state, require
+from replay.store.documents import (
+    check_run_of,
+    line_of,
+    needs_of_run,
+    needs_of_state,
+    read_manifest,
+    read_run,
+    read_state,
+    require,
+)
 from replay.store.files import locked, storing, write_whole
 from replay.store.refs import shown
 from replay.store.runlog import RunLog
@@ -122,12 +131,8 @@ class FolderStore:
         """See Store. Raises StoreError on a bad name or a run of another state, NotFound on a missing target."""
         refs.check_tag(name)
         manifest = self._catalogue.manifest(target.state)
-        if target.run is not None and self.run(target.run).state != target.state:
-            raise StoreError(
-                f"run {target.run} is not a run of state {target.state}",
-                cause="the run and the state come from different places",
-                do="resolve the run's id and tag what that gives",
-            )
+        if target.run is not None:
+            check_run_of(target.state, target.run, self.run(target.run))
         self._catalogue.point(name, manifest, target.run)
 
     def tags(self) -> dict[str, Resolved]:
@@ -147,11 +152,11 @@ class FolderStore:
     def scratch(self, purpose: str) -> Path:
         """See Store. The folder outlives this object and goes once the process is gone."""
         with storing("make a scratch folder"):
-            return self._work.scratch(_folder_name(purpose))
+            return self._work.scratch(refs.check_folder(purpose))
 
     def cache(self, kind: str) -> Path:
         """See Store."""
-        folder = self.root / "cache" / _folder_name(kind)
+        folder = self.root / "cache" / refs.check_folder(kind)
         with storing("make a cache folder"):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -206,9 +211,3 @@ def _check_format(marker: Path) -> None:
         cause="a newer version of Replay wrote it" if newer else f"{MARKER} is damaged",
         do="update Replay, or name another store with --store" if newer else f"restore {MARKER} from a copy",
     )
-
-
-def _folder_name(name: str) -> str:
-    if re.fullmatch("[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", name):
-        return name
-    raise ValueError(f"not a folder's name: {name!r}")

@@ -45,6 +45,13 @@ def check_tag(name: str) -> str:
     )
 
 
+def check_folder(name: str) -> str:
+    """Return `name` if a scratch or cache folder may have it: letters, digits, '.', '_', '-'. Raises ValueError."""
+    if re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        return name
+    raise ValueError(f"not a folder's name: {name!r}")
+
+
 def resolve(
     ref: str,
     *,

@@ -1,0 +1,158 @@
+"""A store in memory: the readable double of the folder store. It passes the same contract suite."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from replay.digest import of_bytes
+from replay.errors import CorruptBlob, InputError
+from replay.record import RunRecord
+from replay.state import FileEntry, ReleaseState
+from replay.store import documents, refs
+from replay.store.base import BlobRef, Finding, Resolved, RunEntry
+from replay.store.blobs import MODE, MTIME
+
+
+class MemoryStore:
+    """`replay.store.base.Store` for the life of this object; the files and folders it hands out go with it."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self._states: dict[str, tuple[BlobRef, ...]] = {}
+        self._log: list[RunEntry] = []
+        self._tags: dict[str, Resolved] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="replay-memory-")
+
+    def put(self, data: bytes) -> FileEntry:
+        """See Store."""
+        digest = of_bytes(data)
+        self.blobs.setdefault(digest, bytes(data))
+        return FileEntry(blob=digest, size=len(data))
+
+    def put_file(self, path: Path) -> FileEntry:
+        """See Store. Raises InputError where `path` cannot be read."""
+        try:
+            entry = self.put(path.read_bytes())
+            executable = bool(path.stat().st_mode & stat.S_IXUSR)
+        except OSError as error:
+            raise InputError(f"cannot read {path}", cause=str(error), do="check the path") from error
+        return entry.model_copy(update={"executable": executable})
+
+    def get(self, digest: str) -> bytes:
+        """See Store."""
+        data = self.blobs.get(digest)
+        if data is None:
+            raise documents.no_blob(digest)
+        if of_bytes(data) != digest:
+            raise CorruptBlob(
+                f"blob {digest} is corrupt", cause="something wrote into it", do="remove and keep it again"
+            )
+        return data
+
+    def path(self, digest: str) -> Path:
+        """See Store."""
+        data = self.get(digest)
+        file = self._subfolder("blobs") / digest.removeprefix("sha256:")
+        if not file.exists():
+            file.write_bytes(data)
+            file.chmod(MODE)
+            os.utime(file, (MTIME, MTIME))
+        return file
+
+    def has(self, digest: str) -> bool:
+        """See Store."""
+        return digest in self.blobs
+
+    def add_state(self, state: ReleaseState, blobs: Iterable[BlobRef]) -> str:
+        """See Store. Raises NotFound where a layer or one of `blobs` is not kept yet."""
+        blobs = tuple(blobs)
+        documents.require(f"the state of job {state.job}", documents.needs_of_state(state, blobs), self._size)
+        self._states[self.put(state.encode()).blob] = blobs
+        return state.id
+
+    def state(self, state_id: str) -> ReleaseState:
+        """See Store."""
+        self._blobs_of(state_id)
+        return documents.read_state(state_id, self.get(state_id))
+
+    def add_run(self, record: RunRecord) -> str:
+        """See Store. Raises NotFound where its state, its log or an output is not kept yet."""
+        self._blobs_of(record.state)
+        documents.require(f"the run of job {record.job}", documents.needs_of_run(record), self._size)
+        self.put(record.encode())
+        line = documents.line_of(record)
+        if line not in self._log:
+            self._log.append(line)
+        return record.id
+
+    def run(self, run_id: str) -> RunRecord:
+        """See Store."""
+        return documents.read_run(run_id, self.get(run_id))
+
+    def runs(self) -> list[RunEntry]:
+        """See Store."""
+        return list(self._log)
+
+    def tag(self, name: str, target: Resolved) -> None:
+        """See Store. Raises StoreError on a bad name or a run of another state, NotFound on a missing target."""
+        refs.check_tag(name)
+        self._blobs_of(target.state)
+        if target.run is not None:
+            documents.check_run_of(target.state, target.run, self.run(target.run))
+        self._tags[name] = target
+
+    def tags(self) -> dict[str, Resolved]:
+        """See Store."""
+        return dict(sorted(self._tags.items()))
+
+    def resolve(self, ref: str) -> Resolved:
+        """See Store."""
+        return refs.resolve(
+            ref,
+            tags=self._tags.keys,
+            tagged=self._tags.__getitem__,
+            newest=lambda: reversed(self._log),
+            states=lambda: self._states,
+        )
+
+    def scratch(self, purpose: str) -> Path:
+        """See Store."""
+        return Path(tempfile.mkdtemp(prefix=f"{refs.check_folder(purpose)}-", dir=self._subfolder("tmp")))
+
+    def cache(self, kind: str) -> Path:
+        """See Store."""
+        return self._subfolder(f"cache/{refs.check_folder(kind)}")
+
+    def fsck(self) -> list[Finding]:
+        """See Store."""
+        return [Finding(problem, fatal=True) for problem in self._problems()]
+
+    def _problems(self) -> Iterator[str]:
+        needs: list[documents.Need] = []
+        for digest in self.blobs:
+            try:
+                self.get(digest)
+            except CorruptBlob as error:
+                yield error.what
+        for state_id, blobs in self._states.items():
+            needs += [documents.Need(state_id, "a state"), *(documents.Need(b.digest, b.title, b.size) for b in blobs)]
+        for line in self._log:
+            needs += [documents.Need(line.run, "a run"), documents.Need(line.state, "a run's state")]
+        yield from documents.lacking(needs, self._size)
+
+    def _size(self, digest: str) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
+    def _blobs_of(self, state_id: str) -> tuple[BlobRef, ...]:
+        if state_id not in self._states:
+            raise documents.no_state(state_id)
+        return self._states[state_id]
+
+    def _subfolder(self, name: str) -> Path:
+        folder = Path(self._folder.name, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
