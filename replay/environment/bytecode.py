@@ -40,8 +40,10 @@ def compiled(portion):
     command = [sys.executable, "-s", "-S", "-W", "ignore", "-c", COMPILE]
     return subprocess.run(command, input=work.encode(), cwd="/", env=env).returncode
 
+with open("portions.json", encoding="utf-8") as file:
+    portions = json.load(file)
 with ThreadPoolExecutor(os.cpu_count()) as pool:
-    failed = [code for code in pool.map(compiled, json.loads(PORTIONS)) if code]
+    failed = [code for code in pool.map(compiled, portions) if code]
 sys.exit("compiling stopped with %s" % failed if failed else 0)
 '''
 
@@ -57,4 +59,5 @@ def compile_all(folder: Path, sites: dict[str, list[str]], tool: Tool) -> None:
         for start in range(0, len(names), PORTION)
     ]
     if portions:
-        tool(f"PORTIONS = {json.dumps(portions)!r}\n{_SCRIPT}", folder)
+        (folder / "portions.json").write_text(json.dumps(portions), encoding="utf-8")
+        tool(_SCRIPT, folder)
