@@ -10,6 +10,9 @@ from typing import Literal, Protocol
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo, Host, Limits
 
+CLOCK_NOT_HELD = "the job reads the time at which it runs"
+HOST_NOT_HELD = "processor, kernel and memory are those of the machine that runs it"
+
 
 @dataclass(frozen=True)
 class Mount:
@@ -80,6 +83,10 @@ class Engine(Protocol):
         A job's failure is a result, not an error. Raises EngineError where the engine itself failed and
         Interrupted on Ctrl-C; in both cases no container or process is left.
         """
+        ...
+
+    def interrupt(self) -> None:
+        """End every run under way (from any thread, e.g. on Ctrl-C); each `run` raises Interrupted."""
         ...
 
     def python_tool(self, base: Base, script: str, folder: Path, timeout: int = 600) -> str:
