@@ -12,7 +12,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -78,17 +78,14 @@ def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpr
     own = _own_files(interpreter)
     sources, findings = _merge(wheels, packages, set(own))
     own[FINDINGS] = json.dumps(findings)
-    site = PurePosixPath(site_packages(interpreter))
-    folders = {PurePosixPath("bin"), site, *site.parents}
-    for path in sources:
-        folders.update(PurePosixPath(path).parents)
-    for folder in sorted(folders):
+    folders = ["", *sorted(_folders([*own, *sources, f"{site_packages(interpreter)}/."]))]
+    for folder in folders:
         (tree / folder).mkdir(exist_ok=True)
     for path, source in sources.items():
-        _link(os.fspath(source), f"{tree}/{path}")
+        _link(source, f"{tree}/{path}")
     for name, content in own.items():
         _write_own(tree / name, content)
-    for folder in sorted(folders, reverse=True):
+    for folder in reversed(folders):
         # A job that writes into its packages fails here as it does under a container's read-only mount.
         (tree / folder).chmod(0o555)
         os.utime(tree / folder, (EPOCH, EPOCH))
@@ -111,7 +108,7 @@ def _write_own(path: Path, content: str) -> None:
     os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
 
 
-def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]) -> tuple[dict[str, Path], list[str]]:
+def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]) -> tuple[dict[str, str], list[str]]:
     """Return which file stands at each path, and the findings. Names in sorted order: the later wins."""
     owners: dict[str, str] = {}
     findings: list[str] = []
@@ -126,23 +123,29 @@ def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]
             owners[path] = name
     _refuse_file_as_folder(owners)
     _drop_orphaned_bytecode(owners)
-    return {path: wheels[name].prefix / path for path, name in owners.items()}, findings
+    return {path: f"{wheels[name].prefix}/{path}" for path, name in owners.items()}, findings
 
 
 def _differ(wheels: dict[str, Unpacked], one: str, other: str, path: str) -> bool:
     return not filecmp.cmp(wheels[one].prefix / path, wheels[other].prefix / path, shallow=False)
 
 
-def _refuse_file_as_folder(owners: dict[str, str]) -> None:
+def _folders(paths: Iterable[str]) -> dict[str, str]:
+    """Return every folder above `paths`, each with one path below it."""
     folders: dict[str, str] = {}
-    for path, name in owners.items():
-        folder = os.path.dirname(path)  # noqa: PTH120 (text, and hot)
+    for path in paths:
+        folder = path.rpartition("/")[0]
         while folder and folder not in folders:
-            folders[folder] = name
-            folder = os.path.dirname(folder)  # noqa: PTH120
+            folders[folder] = path
+            folder = folder.rpartition("/")[0]
+    return folders
+
+
+def _refuse_file_as_folder(owners: dict[str, str]) -> None:
+    folders = _folders(owners)
     for path in sorted(owners.keys() & folders.keys()):
         raise WheelError(
-            f"the packages {owners[path]} and {folders[path]} cannot be installed together",
+            f"the packages {owners[path]} and {owners[folders[path]]} cannot be installed together",
             cause=f"{path!r} is a file of the one and a folder of the other",
             do="require another version of one of them, or leave it out",
         )

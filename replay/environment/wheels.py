@@ -95,7 +95,8 @@ def _make(new: dict[str, Wheel], homes: dict[str, Path], interpreter: Interprete
 def _unpack_all(new: dict[str, Wheel], scratch: dict[str, Path], interpreter: Interpreter, store: Store) -> None:
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore", RuntimeWarning)  # installer's, for each __pycache__ that it leaves out
-        jobs = [pool.submit(_unpack, wheel, scratch[name], interpreter, store) for name, wheel in new.items()]
+        largest_first = sorted(new.items(), key=lambda item: -item[1].size)
+        jobs = [pool.submit(_unpack, wheel, scratch[name], interpreter, store) for name, wheel in largest_first]
         for job in jobs:
             job.result()
 
