@@ -6,16 +6,13 @@ with `.gz`, `.bz2` or `.zst` behind); where the name says nothing, its first byt
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from replay.compare.documents import too_deep
 from replay.compare.text import clean
+from replay.content_text import parse_json, read_csv, read_jsonl, records_table
 from replay.errors import CompareError
 
 if TYPE_CHECKING:
@@ -34,17 +31,20 @@ _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".txt": "bytes",
+    ".log": "bytes",
+    ".md": "bytes",
 }
+_MAGIC: tuple[tuple[bytes, Format], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"FEA1", "arrow"))
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file's content. One of `table`, `document` (where `format` is `json`) and `data` holds it.
+    """A file's content: a `table`, the `document` of a JSON file, or opaque `data`.
 
-    `raw` is a text table's every cell as it is written; `dialect` is how the file is written, for sentences.
-    `named` is False where the format was guessed from the bytes.
+    `raw` is a CSV table with every cell as it is written; `dialect` is how the file is written (delimiter,
+    line ends, stored types), for sentences.
     """
 
     format: Format
@@ -53,35 +53,115 @@ class Content:
     data: bytes | None = None
     raw: pa.Table | None = None
     dialect: dict[str, str] = field(default_factory=dict)
-    named: bool = True
 
 
-def load(path: Path, name: str, key: Sequence[str] = ()) -> Content:
-    """Return a file's content; `name` is what it is called (a blob's own path says nothing).
-
-    A JSON list of objects is a table where a `key` is declared. CSV cells are typed a column at a time, see
-    `typed`. Raises CompareError: empty, truncated, ragged, not UTF-8, a column twice, not what its name says.
-    """
-    kind, packing = format_of(name)
-    named = kind != "bytes" or not _suffix(name)
-    if kind == "bytes":
-        kind = _sniff(path)
-        named = False
-    readers = {"csv": _csv, "parquet": _parquet, "arrow": _arrow, "jsonl": _jsonl, "json": _json}
-    if kind == "bytes":
-        return Content("bytes", data=path.read_bytes(), named=False)
-    if path.stat().st_size == 0:
-        raise _unreadable(name, "is empty", "the job ended before it wrote, or wrote to another place")
-    content = readers[kind](_unpacked(path, name, packing), name)
-    if kind == "json" and key and _is_records(content.document):
-        content = _records(content.document, name)
-    return Content(**{**content.__dict__, "named": named})
-
-
-def format_of(name: str) -> tuple[Format, str | None]:
-    """Return the format a file's name promises (`bytes` where it promises none) and how it is packed."""
+def named_format(name: str) -> Format | None:
+    """Return the format that a file's name promises, None where it promises none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    packing = _PACKED.get(suffixes[-1]) if suffixes else None
-    if packing:
+    if suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
-    return (_SUFFIXES.get(suffixes[-1], "bytes") if suffixes else "bytes"), packing
+    return _SUFFIXES.get(suffixes[-1]) if suffixes else None
+
+
+def detect(path: Path, name: str) -> Format:
+    """Return a file's format by its name, or by its first bytes where the name promises none."""
+    named = named_format(name)
+    if named:
+        return named
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    for magic, kind in _MAGIC:
+        if start.startswith(magic):
+            return kind
+    return "json" if start.lstrip()[:1] in (b"{", b"[") and _is_json(path) else "bytes"
+
+
+def load(path: Path, name: str, kind: Format, key: Sequence[str] = ()) -> Content:
+    """Return the content of the file at `path`, called `name`, read as `kind`.
+
+    A JSON list of objects is a table where a `key` is declared. CSV cells are typed a column at a time
+    (`replay.content_text.typed`). Raises CompareError: not there, empty, truncated, ragged, not UTF-8, a column twice.
+    """
+    try:
+        if kind == "bytes":
+            return Content("bytes", data=path.read_bytes())
+        source = _source(path, name)
+    except OSError as error:
+        raise _unreadable(name, f"cannot be read: {error}", "the file is damaged, gone or not yours to read") from error
+    if source.size == 0:
+        raise _unreadable(name, "is empty", "the job ended before it wrote, or wrote somewhere else")
+    if kind == "csv":
+        raw, table, dialect = read_csv(source, name)
+        return Content("csv", table=table, raw=raw, dialect=dialect)
+    if kind == "jsonl":
+        return Content("jsonl", table=read_jsonl(source, name))
+    if kind == "json":
+        document = parse_json(source.to_pybytes(), name)
+        if key and isinstance(document, list) and document and all(isinstance(row, dict) for row in document):
+            return Content("json", table=records_table(document))
+        return Content("json", document=document)
+    return _columnar(source, name, kind)
+
+
+def _source(path: Path, name: str) -> pa.Buffer:
+    """Return a file's bytes, unpacked where its name says that they are packed, mapped where they are not."""
+    import pyarrow as pa
+
+    packing = _PACKED.get(PurePosixPath(name).suffix.lower())
+    if packing:
+        with pa.input_stream(str(path), compression=packing) as stream:
+            return pa.py_buffer(stream.read())
+    if path.stat().st_size == 0:
+        return pa.py_buffer(b"")
+    with pa.memory_map(str(path)) as file:
+        return file.read_buffer()
+
+
+def _columnar(source: pa.Buffer, name: str, kind: Format) -> Content:
+    """Read Parquet, Feather or Arrow IPC (file or stream)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    dialect: dict[str, str] = {}
+    try:
+        if kind == "parquet":
+            file = pq.ParquetFile(pa.BufferReader(source))
+            dialect["written by"] = file.metadata.created_by or "unknown"
+            table = file.read()
+        else:
+            table = _ipc(source)
+        table.validate()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(
+            name, f"is no readable {kind} file: {error}", "it was truncated (the job was killed, or the disk was full)"
+        ) from error
+    for column in table.schema:
+        dialect[f"type of {column.name}"] = str(column.type)
+    return Content(kind, table=table, dialect=dialect)
+
+
+def _ipc(source: pa.Buffer) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import feather
+
+    start = source[:6].to_pybytes()
+    if start.startswith(b"FEA1"):
+        return feather.read_table(pa.BufferReader(source))
+    opened = pa.ipc.open_file(source) if start == b"ARROW1" else pa.ipc.open_stream(source)
+    return opened.read_all()
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        parse_json(path.read_bytes(), path.name)
+    except CompareError:
+        return False
+    return True
+
+
+def _unreadable(name: str, what: str, cause: str) -> CompareError:
+    return CompareError(
+        f"{clean(name, 200)} {clean(what, 300)}",
+        cause=cause,
+        do="look at the run's log (replay show), and run the job again",
+    )
