@@ -21,11 +21,13 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -132,11 +134,13 @@ def build(name: str) -> Path:
     folder = cache_folder()
     archive = folder / f"{name}-{_key(recipe)[:12]}.tar"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(folder / f"{name}.lock"):
         if not archive.exists():
             with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-                _build(recipe, Path(scratch)).replace(archive)
+                built = _build(recipe, Path(scratch))
+                for outdated in folder.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
+                    outdated.unlink()
+                built.replace(archive)
     return archive
 
 
@@ -158,7 +162,7 @@ def load(name: str, docker_host: str | None = None) -> str:
     wanted = image_id(archive)
     try:
         client = docker.DockerClient(base_url=docker_host, timeout=600) if docker_host else docker.from_env(timeout=600)
-        with contextlib.closing(client):
+        with contextlib.closing(client), _locked(cache_folder() / f"{name}.loading"):
             if wanted not in {image.id for image in client.images.list(reference(name))}:
                 with archive.open("rb") as file:
                     client.images.load(file)
@@ -167,6 +171,14 @@ def load(name: str, docker_host: str | None = None) -> str:
             f"{reference(name)} was not loaded", str(error), "start an engine, or set DOCKER_HOST"
         ) from error
     return reference(name)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; the kernel frees it when its holder ends, however it ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _key(recipe: Recipe) -> str:
@@ -256,8 +268,8 @@ def _apt_options() -> list[str]:
 def _write_layer(source: tarfile.TarFile, output: Path, recipe: Recipe, epoch: int) -> None:
     """Write the members of `source` that the recipe wants: sorted, by number, all of one time."""
     members = {_path(member): member for member in source}
-    wanted = _wanted(list(members), recipe, _purged(source, members, recipe.purge))
-    kept = {path: members[path] for path in wanted}
+    wanted = _wanted(members, recipe, _purged(source, members, recipe.purge))
+    kept = {path: members[path] for path in wanted if path in members}
     with tarfile.open(output, "w", format=tarfile.PAX_FORMAT) as layer:
         for path, member in kept.items():
             content: IO[bytes] | None = None
@@ -285,7 +297,7 @@ def _clean(member: tarfile.TarInfo, path: str, content: IO[bytes] | None, epoch:
     return clean
 
 
-def _wanted(paths: list[str], recipe: Recipe, purged: set[str]) -> list[str]:
+def _wanted(paths: Iterable[str], recipe: Recipe, purged: set[str]) -> list[str]:
     """Return the paths to keep and the folders above them, sorted."""
     gone = {*DROPPED, *recipe.exclude} | purged
     beneath = tuple(f"{path}/" for path in (*EMPTIED, *recipe.exclude))
@@ -366,6 +378,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="copy the archive to FILE (for docker load)")
     parser.add_argument("--load", action="store_true", help="load it into the engine at DOCKER_HOST")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         archive = build(options.name)
         if options.output:

@@ -1,0 +1,30 @@
+# make demo | test | test-all | bench | clean. Needs bash and a Python >= 3.11; everything else goes into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+PYTHON := .venv/bin/python
+
+.PHONY: demo test test-all bench clean
+
+demo: .venv/.installed
+	@.venv/bin/replay demo
+
+test: .venv/.installed-dev
+	@$(PYTHON) -m tests.support.run_tests $(ARGS)
+
+test-all: .venv/.installed-dev
+	@$(PYTHON) -m tests.support.run_tests --all $(ARGS)
+
+bench: .venv/.installed-dev
+	@$(PYTHON) -m tests.support.private_engine --base bookworm -- $(PYTHON) benchmarks/run.py $(ARGS)
+
+.venv/.installed: pyproject.toml .ci/venv
+	@.ci/venv .
+
+.venv/.installed-dev: pyproject.toml .ci/venv
+	@.ci/venv '.[dev]'
+	@touch .venv/.installed
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What the tests and benchmarks need around them: a private engine and the runner."""
