@@ -10,9 +10,10 @@ from pathlib import Path
 
 from replay.config import Config
 from replay.environment.base import Base
+from replay.environment.installed import installed
 from replay.environment.lock import lock
 from replay.environment.packages import PackageSet
-from replay.execute import Order, Timings, Workbench, execute
+from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
 from replay.layers.model import ModelLayer
@@ -36,7 +37,7 @@ def bind(
     *,
     command: tuple[str, ...] = (),
     upgrade: bool = False,
-    announce: Callable[[str], None] = lambda state: None,
+    announce: Callable[[str], None] = silent,
 ) -> RunRecord:
     """Capture the project's state, execute its job and record the run.
 
@@ -77,11 +78,10 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> tu
     """Return the base the job will run on and its locked packages. Raises BaseMissing, LockError."""
     runtime = project.config.runtime
     base = bench.engine.base(runtime.base or "", runtime.python)
-    installed = getattr(bench.engine, "packages", None)
-    if installed is not None:
-        return base, installed(bench.store)
-    requirements = project.root / runtime.requirements if runtime.requirements else None
     interpreter = bench.engine.interpreter(base)
+    if bench.engine.name == "here":
+        return base, installed(interpreter, bench.store)
+    requirements = project.root / runtime.requirements if runtime.requirements else None
     return base, lock(requirements, interpreter, bench.store, upgrade=upgrade, progress=bench.progress)
 
 

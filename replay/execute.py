@@ -13,9 +13,10 @@ from pathlib import Path
 
 from replay.engines.base import Engine, RunResult, RunSpec
 from replay.environment.base import Base
+from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
-from replay.errors import ReplayError
+from replay.errors import ReplayError, WheelError
 from replay.layers.base import Workspace
 from replay.layers.files import walk
 from replay.layers.release import Release, workspace
@@ -67,7 +68,7 @@ class Order:
     limits: Limits
     reason: Reason
     of: str | None = None
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 def execute(bench: Workbench, release: Release, order: Order, timings: Timings | None = None) -> RunRecord:
@@ -113,15 +114,35 @@ def _needs(view: Workspace) -> tuple[Base, PackageSet]:
 
 
 def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Path | None, tuple[str, ...]]:
-    if bench.engine.name == "here":
-        return None, ()
     interpreter = bench.engine.interpreter(base)
+    if bench.engine.name == "here":
+        return None, _as_recorded(packages, installed(interpreter, bench.store))
+    _rebuildable(packages)
 
     def tool(script: str, folder: Path) -> str:
         return bench.engine.python_tool(base, script, folder)
 
     tree = assemble(packages, interpreter, bench.store, tool, bench.progress)
     return tree.path, tree.findings
+
+
+def _as_recorded(recorded: PackageSet, now: PackageSet) -> tuple[str, ...]:
+    """Return a finding where the caller's environment is no longer the one the state holds."""
+    names = recorded.wheels.keys() | now.wheels.keys()
+    moved = sorted(name for name in names if recorded.wheels.get(name) != now.wheels.get(name))
+    if not moved:
+        return ()
+    return (f"the environment is not the one recorded: {len(moved)} packages differ ({', '.join(moved[:5])})",)
+
+
+def _rebuildable(packages: PackageSet) -> None:
+    unkept = sorted(name for name, wheel in packages.wheels.items() if not wheel.filename)
+    if unkept:
+        raise WheelError(
+            f"this state's packages are described and not kept ({len(unkept)}, among them {unkept[0]})",
+            cause="it was bound with --here, which records an environment as it stands",
+            do="declare [runtime] requirements and bind without --here; or repeat it here, in that same environment",
+        )
 
 
 def _secrets(view: Workspace, environ: Mapping[str, str]) -> dict[str, str]:
@@ -167,7 +188,7 @@ def _record(
         log=bench.store.put(result.log).blob,
         host=result.host,
         limits=order.limits,
-        not_held=bench.engine.not_held(workspace(release).base or _needs(workspace(release))[0]),
+        not_held=bench.engine.not_held(_needs(workspace(release))[0]),
         provenance=order.provenance,
         findings=findings,
     )

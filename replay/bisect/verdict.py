@@ -29,6 +29,18 @@ Relation = Literal["single", "together", "inseparable"]
 EXIT_CODES: Mapping[str, int] = {"no-difference": 1, "nondeterministic": 3, "outside-the-state": 3, "inconclusive": 3}
 """Exit code of `replay bisect` by verdict; every other verdict is 0, cause found."""
 
+GATE: Mapping[str, int] = {
+    "no-difference": 0,
+    "data-drift": 0,
+    "execution-state-drift": 1,
+    "model-change": 1,
+    "both": 1,
+    "nondeterministic": 1,
+    "outside-the-state": 1,
+    "inconclusive": 3,
+}
+"""Exit code of `replay verify` by verdict: 0 open, 1 closed, 3 undecided. What does not reproduce is closed."""
+
 
 class _Result(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -1,0 +1,87 @@
+"""The entry point: the commands by name, and how every one of them ends."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from replay.cli import comparing, finding, house, runs
+
+app = typer.Typer(
+    name="replay",
+    help="The model did not change, the scores did: which execution condition changed, and should we retrain?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    house.init,
+    runs.run,
+    runs.log,
+    runs.show,
+    runs.tag,
+    comparing.diff,
+    comparing.rerun,
+    comparing.compare,
+    finding.bisect,
+    finding.verify,
+    house.doctor,
+    house.demo,
+    house.fsck,
+):
+    app.command()(command)
+app.command("replay", hidden=True)(comparing.rerun)
+
+
+@app.callback()
+def replay() -> None:
+    """The model did not change, the scores did: which execution condition changed, and should we retrain?
+
+    An error is three lines: what failed, the likely cause, what to do. Add --debug for a traceback.
+    """
+
+
+def main() -> None:
+    """Run the command line; every ReplayError becomes its three lines and its exit code."""
+    own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    debug = "--debug" in own
+    arguments = [word for word in own if word != "--debug"] + sys.argv[1 + len(own) :]
+    try:
+        code = app(arguments, standalone_mode=False)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if debug:
+            raise
+        code = _ended_by(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ended_by(error: BaseException) -> int:
+    import click
+
+    from replay.cli.console import explain
+    from replay.errors import Interrupted, ReplayError
+
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        error = Interrupted(
+            "interrupted", cause="Ctrl-C, or the process was asked to end", do="nothing is lost; run it again"
+        )
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()
+        return 2
+    if not isinstance(error, ReplayError):
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        error = ReplayError(
+            f"unexpected trouble: {type(error).__name__}: {first}",
+            cause="a defect in Replay, or something about this machine that it does not know",
+            do="run it again with --debug and report the traceback",
+        )
+    explain(error)
+    return error.exit_code

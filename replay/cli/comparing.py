@@ -1,0 +1,147 @@
+"""`replay diff, rerun, compare`: what differs, and does it come out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from replay.cli import options
+from replay.cli.console import done, progress, result
+from replay.cli.session import Session
+
+if TYPE_CHECKING:
+    from replay.compare.difference import Difference
+    from replay.rerun import Rerun
+
+
+def diff(
+    a: options.Ref,
+    b: options.Ref,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare two runs: states layer by layer, then outputs.
+
+    Example: replay diff baseline last
+
+    Exit code 0 the same, 1 different, 2 trouble.
+    """
+    from replay.layers.release import changes, load
+    from replay.outputs import compare_outputs
+    from replay.report import text
+    from replay.state import INPUTS
+
+    session = Session(store)
+    kept = session.store()
+    one, other = session.run(kept, a), session.run(kept, b)
+    found = changes(load(kept, one.state), load(kept, other.state))
+    difference = compare_outputs(one.outputs, other.outputs, kept)
+    document = {
+        "a": {"run": one.id, "state": one.state},
+        "b": {"run": other.id, "state": other.state},
+        "changes": [change.model_dump(mode="json") for change in found],
+        "outputs": difference.as_json() if difference else None,
+    }
+    same_inputs = not any(change.layer in INPUTS for change in found)
+    result(as_json, document, text.diff(found, difference, same_inputs))
+    done(1 if found or difference is not None else 0)
+
+
+def rerun(
+    ref: options.Ref,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times.")] = 1,
+    engine: options.Engine = options.EngineName.auto,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """Rebuild a run's state, execute it again, compare with the record.
+
+    Example: replay rerun baseline --repeat 2
+
+    Needs no network. Exit code 0 reproduced, 1 different, 2 trouble.
+    """
+    from replay.report import text
+    from replay.rerun import host_differences
+    from replay.rerun import rerun as again
+
+    session = Session(store, engine.value)
+    recorded = session.run(session.store(), ref)
+    bench = session.repeating(recorded)
+    repeats: list[Rerun] = []
+    for number in range(repeat):
+        progress(f"rerun {number + 1} of {repeat} …")
+        repeats.append(again(bench, recorded))
+    hosts = host_differences(recorded.host, repeats[-1].record.host)
+    reproduced = all(each.reproduced for each in repeats)
+    document = {
+        "recorded": recorded.id,
+        "reproduced": reproduced,
+        "byte_for_byte": all(each.difference is None for each in repeats),
+        "reruns": [
+            {
+                "run": each.record.id,
+                "reproduced": each.reproduced,
+                "difference": each.difference.as_json() if each.difference else None,
+            }
+            for each in repeats
+        ],
+        "host_differences": hosts,
+        "not_held": repeats[-1].record.not_held,
+    }
+    result(as_json, document, text.reruns(recorded, repeats, hosts))
+    done(0 if reproduced else 1)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A run, or a file or folder.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    key: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--key", help="Columns that identify a row, with commas between them."),
+    ] = None,
+    decision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--decision", help="The column whose flips matter most."),
+    ] = None,
+    atol: Annotated[Optional[float], typer.Option("--atol", min=0, help="Absolute tolerance.")] = None,  # noqa: UP045
+    rtol: Annotated[Optional[float], typer.Option("--rtol", min=0, help="Relative tolerance.")] = None,  # noqa: UP045
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare outputs only: of two runs, or two files or folders.
+
+    Example: replay compare september.csv october.csv --key customer_id
+
+    Exit code 0 the same (or within the tolerance), 1 different, 2 trouble.
+    """
+    from replay.record import OutputSpec
+    from replay.report import text
+
+    columns = tuple(part for part in (key or "").split(",") if part)
+    spec = OutputSpec(path="", key=columns, decision=decision, atol=_text(atol), rtol=_text(rtol))
+    difference = _difference(a, b, spec, store, override=bool(key or decision or atol or rtol))
+    document = {"a": a, "b": b, "difference": difference.as_json() if difference else None}
+    result(as_json, document, text.compared(difference))
+    done(1 if difference is not None and difference.matters else 0)
+
+
+def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool) -> Difference | None:
+    from replay.outputs import compare_outputs, compare_paths
+    from replay.record import OutputSpec
+
+    declared = spec if isinstance(spec, OutputSpec) else OutputSpec(path="")
+    if Path(a).exists() and Path(b).exists():
+        return compare_paths(Path(a), Path(b), declared)
+    session = Session(store)
+    kept = session.store()
+    one, other = session.run(kept, a).outputs, session.run(kept, b).outputs
+    if override:
+        asked = {k: v for k, v in declared.model_dump().items() if v and k != "path"}
+        one = {n: o.model_copy(update={"spec": o.spec.model_copy(update=asked)}) for n, o in one.items()}
+    return compare_outputs(one, other, kept)
+
+
+def _text(number: float | None) -> str | None:
+    return None if number is None else repr(number)

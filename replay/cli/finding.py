@@ -1,0 +1,128 @@
+"""`replay bisect, verify`: which change did it, and should we retrain?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from replay.cli import options
+from replay.cli.console import done, progress, result, say
+from replay.cli.session import Session
+
+if TYPE_CHECKING:
+    from replay.bisect.verdict import Verdict
+    from replay.record import RunRecord
+
+Repeat = Annotated[int, typer.Option("--repeat", min=2, max=50, help="Reruns of each end.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every probe again, also those known from before.")]
+
+
+def bisect(
+    good: Annotated[str, typer.Argument(help="The last run known to be good.")],
+    bad: Annotated[str, typer.Argument(help="The first run known to be bad.")],
+    jobs: options.Jobs = 1,
+    test: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--test", help="A command that judges a run's outputs: exit 0 good, 1 bad, 125 cannot say."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be probed, and stop.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")] = False,
+    fresh: Fresh = False,
+    repeat: Repeat = 2,
+    html: options.Html = None,
+    engine: options.Engine = options.EngineName.auto,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find which change moved the outputs, by running what lies between two runs.
+
+    Example: replay bisect september october --jobs 2
+
+    Both ends are rerun first. Probes that ended are remembered: a bisect that was killed goes on where it
+    was. Exit code 0 cause found, 1 no difference, 3 inconclusive, 2 trouble.
+    """
+    from replay.bisect.judge import command_test
+    from replay.bisect.verdict import EXIT_CODES
+
+    session = Session(store, engine.value)
+    kept = session.store()
+    one, other = session.run(kept, good), session.run(kept, bad)
+    if plan:
+        _plan(session, one, other, repeat, as_json)
+        return
+    judge = command_test(test, kept) if test else None
+    found = _investigate(session, (one, other), jobs, repeat, fresh, resume=resume, test=judge, test_name=test or "")
+    _report(found, one, other, html, as_json)
+    done(EXIT_CODES.get(found.verdict, 0))
+
+
+def verify(
+    baseline: Annotated[str, typer.Argument(help="A run that was good.")] = "baseline",
+    candidate: Annotated[str, typer.Argument(help="The run in question.")] = "last",
+    jobs: options.Jobs = 1,
+    fresh: Fresh = False,
+    repeat: Repeat = 2,
+    html: options.Html = None,
+    engine: options.Engine = options.EngineName.auto,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> None:
+    """The gate before a retraining: is execution innocent?
+
+    Example: replay verify september last && python retrain.py
+
+    Exit code 0 open: the baseline reproduces and execution is innocent (whether the data moved is said);
+    1 closed; 3 inconclusive; 2 trouble.
+    """
+    from replay.bisect.verdict import GATE
+
+    session = Session(store, engine.value)
+    kept = session.store()
+    one, other = session.run(kept, baseline), session.run(kept, candidate)
+    found = _investigate(session, (one, other), jobs, repeat, fresh)
+    code = GATE[found.verdict]
+    if not as_json:
+        say({0: "GATE     open", 1: "GATE     closed", 3: "GATE     undecided"}[code])
+    _report(found, one, other, html, as_json)
+    done(code)
+
+
+def _investigate(
+    session: Session,
+    runs: tuple[RunRecord, RunRecord],
+    jobs: int,
+    repeat: int,
+    fresh: bool,
+    **more: object,
+) -> Verdict:
+    from replay.bisect.investigate import Options, investigate
+
+    good, bad = runs
+    bench = session.repeating(good)
+    chosen = Options(jobs=jobs, repeat=repeat, fresh=fresh, **more)  # type: ignore[arg-type]
+    return investigate(bench, good, bad, chosen)
+
+
+def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, as_json: bool) -> None:
+    from replay.report import text
+
+    result(as_json, found.document(), text.verdict(found, good, bad))
+    if html:
+        from replay.report.html import page
+
+        html.write_text(page(found, good, bad), encoding="utf-8")
+        progress(f"report written to {html}")
+
+
+def _plan(session: Session, good: RunRecord, bad: RunRecord, repeat: int, as_json: bool) -> None:
+    from replay.bisect.plan import plan
+    from replay.layers.release import load
+
+    kept = session.store()
+    steps = plan(load(kept, good.state), load(kept, bad.state), repeat)
+    each = max(good.milliseconds.get("job", 0), bad.milliseconds.get("job", 0)) / 1000
+    seconds = round(len(steps) * each, 1)
+    lines = [f"at most {len(steps)} probes, about {seconds} s of the job's own time:", *(f"  {step}" for step in steps)]
+    result(as_json, {"probes": steps, "seconds": seconds}, "\n".join(lines))

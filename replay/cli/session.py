@@ -1,0 +1,93 @@
+"""What a command works with: the project, its store, an engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replay.cli.console import progress
+from replay.errors import ConfigError, NotFound
+
+if TYPE_CHECKING:
+    from replay.bind import Project
+    from replay.engines.base import Engine
+    from replay.execute import Workbench
+    from replay.record import RunRecord
+    from replay.store.folder import FolderStore
+
+
+@dataclass(frozen=True)
+class Session:
+    """The options every command takes, and how to open what they name."""
+
+    store_option: Path | None
+    engine: str = "auto"
+
+    def project(self) -> Project:
+        """Return the project this folder belongs to. Raises ConfigError."""
+        from replay.bind import Project
+        from replay.config import find_root, load
+
+        root = find_root(Path.cwd())
+        return Project(root, load(root))
+
+    def store(self, create: bool = False) -> FolderStore:
+        """Return the store: `--store`, REPLAY_STORE, or `.replay` beside replay.toml. Raises StoreError."""
+        from replay.config import find_root
+        from replay.store.folder import FolderStore
+
+        path = self.store_option or (Path(os.environ["REPLAY_STORE"]) if os.environ.get("REPLAY_STORE") else None)
+        if path is None:
+            try:
+                path = find_root(Path.cwd()) / ".replay"
+            except ConfigError:
+                path = Path.cwd() / ".replay"
+                if not path.is_dir():
+                    raise
+        return FolderStore.open(path.absolute(), create=create)
+
+    def binding(self, project: Project, here: bool) -> Workbench:
+        """Return what a new run needs."""
+        from replay.execute import Workbench
+
+        store = self.store(create=True)
+        base = project.config.runtime.base
+        return Workbench(store, self._engine(store, here=here, image=base is not None), os.environ, progress)
+
+    def repeating(self, record: RunRecord) -> Workbench:
+        """Return what repeating a recorded run needs: an engine for the kind of base it ran on."""
+        from replay.execute import Workbench
+        from replay.layers.release import load
+        from replay.layers.runtime import RuntimeLayer
+
+        store = self.store()
+        runtime = load(store, record.state).layers["runtime"]
+        image = isinstance(runtime, RuntimeLayer) and runtime.base.kind == "image"
+        here = record.engine.name == "here" and self.engine == "auto"
+        return Workbench(store, self._engine(store, here=here, image=image), os.environ, progress)
+
+    def run(self, store: FolderStore, ref: str) -> RunRecord:
+        """Return the run a REF names; of a state, its latest run that was bound. Raises NotFound."""
+        found = store.resolve(ref)
+        if found.run is not None:
+            return store.run(found.run)
+        runs = [entry for entry in store.runs() if entry.state == found.state]
+        bound = [entry for entry in runs if entry.reason == "run"] or runs
+        if not bound:
+            raise NotFound(
+                f"{ref} is a state that was never run in this store",
+                cause="it was pulled or built, and only its description is here",
+                do=f"run it first: replay rerun {ref}",
+            )
+        return store.run(bound[-1].run)
+
+    def _engine(self, store: FolderStore, *, here: bool, image: bool) -> Engine:
+        from replay.engines.choose import choose
+        from replay.engines.here import HereEngine
+
+        if here:
+            return HereEngine()
+        wanted = "local" if self.engine == "auto" and not image else self.engine
+        return choose(wanted, cache=store.cache("facts"), say=progress)
