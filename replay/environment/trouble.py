@@ -53,12 +53,14 @@ def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: In
         cause = f"{link} would have to be built, and building runs its code on this machine"
         do = _NO_WHEEL.format(name=name or link)
     elif kinds & {"HashErrors", "HashError"}:
-        cause = _lines(trouble["message"])
+        cause = _lines(trouble["message"].rpartition("tampered with them.")[2])
         do = "if the new file is what you expect, write its hash into the requirements; else ask who replaced it"
         if "HashMissing" in kinds or "HashUnpinned" in kinds or "--require-hashes" in cause:
             do = "pin every package with == and --hash, its requirements too: `pip-compile --generate-hashes`"
     elif kinds & _NETWORK or (_UNREACHABLE.search(log) and not _anything_seen(trouble)):
         cause, do = f"the package index does not answer: {_signs(log, trouble)}", "check the network and pip's index"
+    elif "UnsupportedPythonVersion" in kinds:
+        cause, do = _lines(trouble["message"]), "ask for a version that supports this Python, or choose another base"
     elif "DistributionNotFound" in kinds and len(_requirers(trouble)) > 1:
         names = sorted({_name(requirement) for requirement, _ in _requirers(trouble)})
         what = f"{what}: no version of {', '.join(names)} satisfies all"
@@ -75,13 +77,9 @@ def _no_match(what: str, trouble: dict[str, Any], log: str, interpreter: Interpr
     """One requirement met no candidate: say which, and whether there are other wheels, or source alone."""
     wanted, parent = (_requirers(trouble) or [(trouble["message"].rpartition(" for ")[2], None)])[0]
     name = _name(wanted)
-    files = [
-        (kind, file)
-        for kind, file in trouble["rejected"].get(canonicalize_name(name), [])
-        if _version_fits(file, wanted)
-    ]
-    wheels = [file for _, file in files if file.endswith(".whl")]
-    sources = [file for kind, file in files if kind == "format_unsupported"]
+    files = _passed_over(trouble, wanted)
+    wheels = [file for file in files if file.endswith(".whl")]
+    sources = [file for file in files if not file.endswith(".whl")]
     target = f"{interpreter.markers['platform_python_implementation']} {interpreter.version} on "
     target += interpreter.platforms[0]
     what = f"{what}: nothing fits {wanted}" + (f", which {parent} needs" if parent else "")
@@ -104,8 +102,7 @@ def _requirers(trouble: dict[str, Any]) -> list[tuple[str, str | None]]:
 
 def _anything_seen(trouble: dict[str, Any]) -> bool:
     """Whether an index answered for a package that was not found."""
-    names = {canonicalize_name(_name(wanted)) for wanted, _ in trouble["causes"]}
-    return len(_requirers(trouble)) > 1 or any(trouble["rejected"].get(name) for name in names)
+    return len(_requirers(trouble)) > 1 or any(_passed_over(trouble, _name(wanted)) for wanted, _ in trouble["causes"])
 
 
 def _name(requirement: str) -> str:
@@ -115,13 +112,16 @@ def _name(requirement: str) -> str:
         return requirement
 
 
-def _version_fits(file: str, requirement: str) -> bool:
+def _passed_over(trouble: dict[str, Any], requirement: str) -> list[str]:
+    """Return the distributions within `requirement`'s versions that pip saw and could not use, oldest first."""
     try:
         wanted = Requirement(requirement).specifier
     except InvalidRequirement:
         wanted = SpecifierSet()
-    version = _version(file)
-    return version is None or wanted.contains(version, prereleases=True)
+    files = [file for _, file in trouble["rejected"].get(canonicalize_name(_name(requirement)), [])]
+    versions = {file: version for file in files if (version := _version(file)) is not None}
+    fitting = [file for file, version in versions.items() if wanted.contains(version, prereleases=True)]
+    return sorted(fitting, key=lambda file: (versions[file], file))
 
 
 def _version(file: str) -> Version | None:
@@ -132,7 +132,7 @@ def _version(file: str) -> Version | None:
 
 
 def _some(names: list[str]) -> str:
-    """Return the last three (an index lists versions ascending), and how many there are besides."""
+    """Return the last three, and how many there are besides."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[-3:]) + more
 
