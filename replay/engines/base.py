@@ -10,6 +10,9 @@ from typing import Literal, Protocol
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo, Host, Limits
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where commands are looked for when nothing else says."""
+
 CLOCK_NOT_HELD = "the job reads the time at which it runs"
 HOST_NOT_HELD = "processor, kernel and memory are those of the machine that runs it"
 

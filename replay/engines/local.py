@@ -9,15 +9,13 @@ import tempfile
 from pathlib import Path
 
 from replay.engines import facts, tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, RunResult, RunSpec
+from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec
 from replay.engines.host import host
 from replay.engines.interpreters import find, minor
 from replay.engines.process import Job, Runner
 from replay.engines.workspace import lay_in, open_up
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo
-
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class LocalEngine:

@@ -46,6 +46,10 @@ class EngineContract:
     making: str
     """Python that leaves this engine in `engine`, for tests that kill the process that uses it."""
 
+    def of_the_base(self, base: Base) -> set[str]:
+        """Return the names of the variables that the base itself sets."""
+        return set()
+
     @pytest.fixture
     def workspace(self, tmp_path: Path) -> Path:
         folder = tmp_path / "workspace"
@@ -73,7 +77,14 @@ class EngineContract:
         return found
 
     def test_runs_the_command_and_tells_how_it_ended(self, run: Run) -> None:
-        result = run(python("import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)"))
+        job = """
+            import sys, time
+            print('out', flush=True)
+            time.sleep(0.2)
+            print('err', file=sys.stderr)
+            sys.exit(3)
+        """
+        result = run(python(job))
         assert (result.exit_code, result.ended) == (3, "exit")
         assert result.log == b"out\nerr\n"
         assert 0 < result.seconds < 60
@@ -101,14 +112,14 @@ class EngineContract:
         assert (workspace / "out/a").read_text() == "x"
         assert stat.S_IMODE((workspace / "out").stat().st_mode) & 0o700 == 0o700
 
-    def test_variables_are_those_of_the_state(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_variables_are_those_of_the_state(self, run: Run, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OF_THE_CALLER", "leaked")
         result = run(["env"], env={"TZ": "Asia/Almaty", "EMPTY": ""}, secrets={"TOKEN": "hush-hush"})
         found = dict(line.split("=", 1) for line in result.log.decode().splitlines())
         assert found.pop("TZ") == "Asia/Almaty"
         assert found.pop("EMPTY") == ""
         assert found.pop("TOKEN") == "[secret TOKEN]"
-        assert set(found) <= {"PATH", "HOME", "TMPDIR", "HOSTNAME"}
+        assert set(found) <= {"PATH", "HOME", "TMPDIR", "HOSTNAME", *self.of_the_base(base)}
 
     def test_inputs_are_read_only(self, run: Run, tmp_path: Path, workspace: Path) -> None:
         file, folder = tmp_path / "blob", tmp_path / "features"

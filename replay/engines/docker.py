@@ -1,0 +1,241 @@
+"""Runs jobs in containers, through the docker SDK: Docker's socket or Podman's."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replay.engines import tool
+from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, RunResult, RunSpec
+from replay.engines.container import Container, Exit, Take, engine_errors, reap
+from replay.engines.host import host
+from replay.engines.images import Images
+from replay.engines.isolation import Bind, Identity, caller, job_user, settings
+from replay.engines.log import Log
+from replay.engines.process import outcome, utc
+from replay.engines.workspace import make_mountpoints, open_up
+from replay.environment.base import Base, Interpreter
+from replay.errors import BaseMissing, EngineUnavailable
+from replay.record import EngineInfo, Host, Limits
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+WORK = "/work"
+ENVIRONMENT = "/opt/replay/env"
+_PATIENCE = 60
+
+
+class DockerEngine:
+    """Runs jobs on images, isolated as the design (4.3) says. Thread-safe; connects at its first use.
+
+    `docker_host` takes the place of DOCKER_HOST; `cache` is a folder in which facts about images are kept;
+    `patience` is how many seconds the first answer may take.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self, docker_host: str | None = None, *, cache: Path | None = None, patience: float = _PATIENCE
+    ) -> None:
+        self._docker_host = docker_host
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._under_way: set[Container] = set()
+        self._images = Images(self._ask, cache)
+        self._connection: tuple[APIClient, dict[str, Any], Identity] | None = None
+
+    def info(self) -> EngineInfo:
+        """Return name and version. Raises EngineUnavailable where it does not answer."""
+        _, version, _ = self._connected()
+        return EngineInfo(name=self.name, version=("Podman " if _is_podman(version) else "") + version["Version"])
+
+    def base(self, reference: str, python: str | None) -> Base:
+        """Return the image that `reference` names here now; nothing is pulled.
+
+        Raises BaseMissing where there is none, or where its Python is not of version `python` (X.Y).
+        """
+        image = self._images.find(self._api, reference, reference)
+        found = self._images.facts(image.id, reference, python)
+        return Base(
+            kind="image",
+            reference=reference,
+            image=image.id,
+            python=found.interpreter.version,
+            os=found.os,
+            machine=found.machine,
+            os_packages=found.os_packages,
+        )
+
+    def require(self, base: Base) -> None:
+        """Raise BaseMissing unless the very image, by its id, is in this engine."""
+        self._images.find(self._api, _id(base), base.reference)
+
+    def interpreter(self, base: Base) -> Interpreter:
+        """Return the facts about an image's Python. Raises BaseMissing, or EngineError where it has none."""
+        return self._images.facts(_id(base), base.reference, base.python).interpreter
+
+    def run(self, spec: RunSpec) -> RunResult:
+        """Execute once; see `Engine.run`. A variable PATH of the state's own stands behind the environment's."""
+        log = Log(spec.secrets)
+
+        def take(out: bytes | None, err: bytes | None) -> None:
+            log.add(out or err or b"")
+
+        make_mountpoints(spec.mounts, spec.workspace)
+        identity = job_user(self._connected()[2])
+        if os.getuid() == 0:
+            _give(spec.workspace, identity.user)
+        try:
+            ended = self._run(self._settings(spec, identity), spec.limits.timeout, take)
+        finally:
+            open_up(spec.workspace)
+        started, seconds = utc(ended.started), ended.seconds
+        exit_code, how = outcome(ended.status)
+        if ended.timed_out:
+            return RunResult(None, "timeout", started, seconds, log.end(), self._host)
+        if ended.out_of_memory and ended.status != 0:
+            return RunResult(None, "out-of-memory", started, seconds, log.end(), self._host)
+        return RunResult(exit_code, how, started, seconds, log.end(), self._host)
+
+    def interrupt(self) -> None:
+        """End every run under way, from any thread; each raises Interrupted."""
+        with self._lock:
+            for container in self._under_way:
+                container.stop()
+
+    def python_tool(self, base: Base, script: str, folder: Path, timeout: int = 600) -> str:
+        """Run a script of Replay's own with the base's interpreter; see `Engine.python_tool`."""
+        executable = self.interpreter(base).executable
+        binds = [Bind(folder.absolute(), WORK, read_only=False)]
+        code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], binds, timeout)
+        return tool.output(f"{executable} of {base.reference}", code, out, err)
+
+    def not_held(self, base: Base) -> dict[str, str]:  # noqa: ARG002
+        """Return what a container on this engine leaves open, and why."""
+        return {"clock": CLOCK_NOT_HELD, "host": HOST_NOT_HELD}
+
+    def _settings(self, spec: RunSpec, identity: Identity) -> dict[str, Any]:
+        image = self._images.find(self._api, _id(spec.base), spec.base.reference)
+        binds = [Bind(spec.workspace.absolute(), WORK, read_only=False)]
+        binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]
+        path = spec.env.get("PATH", image.path)
+        command = list(spec.command)
+        if spec.environment is not None:
+            binds.append(Bind(spec.environment.absolute(), ENVIRONMENT))
+            path = f"{ENVIRONMENT}/bin:{path}"
+        if command[0] == "python":
+            inside = f"{ENVIRONMENT}/bin/python" if spec.environment else self.interpreter(spec.base).executable
+            command[0] = inside
+        return settings(
+            self._api,
+            image=image.id,
+            command=command,
+            env={"HOME": "/tmp", **spec.env, **spec.secrets, "PATH": path},  # noqa: S108 - the container's own
+            folder=WORK,
+            binds=binds,
+            identity=identity,
+            limits=spec.limits,
+        )
+
+    def _ask(
+        self, image: str, command: Sequence[str], binds: Sequence[Bind] = (), timeout: int = _PATIENCE
+    ) -> tuple[int | None, bytes, bytes]:
+        """Run a script of Replay's own as the caller; return exit code (None: too long), output and errors."""
+        output, errors = bytearray(), bytearray()
+
+        def take(out: bytes | None, err: bytes | None) -> None:
+            output.extend(out or b"")
+            errors.extend(err or b"")
+
+        asked = settings(
+            self._api,
+            image=image,
+            command=command,
+            env=tool.VARIABLES,
+            folder=WORK if binds else "/",
+            binds=binds,
+            identity=self._connected()[2],
+            limits=Limits(),
+        )
+        ended = self._run(asked, timeout, take)
+        return None if ended.timed_out else ended.status, bytes(output), bytes(errors)
+
+    def _run(self, asked: dict[str, Any], timeout: int, take: Take) -> Exit:
+        container = Container(self._api, asked)
+        with self._lock:
+            self._under_way.add(container)
+        try:
+            return container.run(timeout, take)
+        finally:
+            with self._lock:
+                self._under_way.discard(container)
+
+    @property
+    def _api(self) -> APIClient:
+        return self._connected()[0]
+
+    @property
+    def _host(self) -> Host:
+        """The machine that runs the containers: this one, unless its kernel says that it is another."""
+        version = self._connected()[1]
+        kernel = f"Linux {version.get('KernelVersion', '')}"
+        if kernel == host().kernel:
+            return host()
+        return Host(machine=version.get("Arch", ""), kernel=kernel)
+
+    def _connected(self) -> tuple[APIClient, dict[str, Any], Identity]:
+        """Connect at the first call, and clear up what killed processes left; return client, version and caller."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = _connect(self._docker_host, self._patience)
+            return self._connection
+
+
+def _connect(docker_host: str | None, patience: float) -> tuple[APIClient, dict[str, Any], Identity]:
+    from docker import APIClient
+    from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
+    from requests.exceptions import RequestException
+
+    variables = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
+    where = variables.get("DOCKER_HOST") or "its usual socket"
+    try:
+        api = APIClient(version="auto", timeout=patience, **kwargs_from_env(environment=variables))
+        version = api.version()
+        security = [] if os.getuid() == 0 else api.info().get("SecurityOptions") or []
+    except (DockerException, RequestException, OSError) as error:
+        raise EngineUnavailable(
+            f"no container engine answers at {where}",
+            cause=f"it does not run, or you may not use its socket ({error})",
+            do="start Docker or Podman (or set DOCKER_HOST), or use --engine local",
+        ) from error
+    api.timeout = _PATIENCE
+    with engine_errors("(none)"):
+        reap(api)
+    return api, version, caller(security, _is_podman(version))
+
+
+def _is_podman(version: dict[str, Any]) -> bool:
+    return any("Podman" in part["Name"] for part in version.get("Components") or [])
+
+
+def _id(base: Base) -> str:
+    if base.image is None:
+        raise BaseMissing(
+            "the state was recorded on a host, not on an image",
+            cause=f"it ran on Python {base.python} of {base.os or 'a host'}",
+            do="use --engine local, or bind the job again on an image",
+        )
+    return base.image
+
+
+def _give(workspace: Path, user: str) -> None:
+    """Give the workspace to a job's user, as root."""
+    uid, gid = (int(part) for part in user.split(":"))
+    for folder, folders, files in os.walk(workspace):
+        for name in (".", *folders, *files):
+            os.chown(Path(folder) / name, uid, gid, follow_symlinks=False)

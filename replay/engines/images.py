@@ -1,0 +1,117 @@
+"""The images of an engine: which one a name stands for, and what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replay.engines import facts
+from replay.engines.base import SYSTEM_PATH
+from replay.engines.container import engine_errors
+from replay.engines.interpreters import minor
+from replay.errors import BaseMissing, EngineError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+Ask = Callable[[str, list[str]], tuple[int | None, bytes, bytes]]
+"""Runs a command in an image (by id); returns exit code, output and errors."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by id, with the PATH it sets."""
+
+    id: str
+    path: str
+
+
+class Images:
+    """What an engine knows of its images. An image never changes, so neither do its facts.
+
+    `cache` is a folder that keeps facts between processes; it is safe to delete.
+    """
+
+    def __init__(self, ask: Ask, cache: Path | None) -> None:
+        self._ask = ask
+        self._cache = cache
+        self._facts: dict[str, facts.Facts] = {}
+
+    def find(self, api: APIClient, name: str, reference: str) -> Image:
+        """Return the image of a name or id. Raises BaseMissing, naming both it and `reference`."""
+        from docker.errors import ImageNotFound
+
+        with engine_errors(reference):
+            try:
+                found = api.inspect_image(name)
+            except ImageNotFound:
+                raise _missing(name, reference) from None
+        variables = dict(line.split("=", 1) for line in found["Config"].get("Env") or [] if "=" in line)
+        return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables.get("PATH", SYSTEM_PATH))
+
+    def facts(self, image: str, reference: str, python: str | None) -> facts.Facts:
+        """Return the facts about an image's Python of version `python` (X.Y or X.Y.Z; None: its `python3`).
+
+        Raises BaseMissing where it has a Python of another version, EngineError where it has none.
+        """
+        wanted = None if python is None else minor(python)
+        key = f"{image.removeprefix('sha256:')}-{wanted or 'any'}"
+        if key not in self._facts:
+            self._facts[key] = self._kept(key) or self._keep(key, self._look(image, reference, wanted))
+        return self._facts[key]
+
+    def _look(self, image: str, reference: str, wanted: str | None) -> facts.Facts:
+        found = []
+        for name in ([] if wanted is None else [f"python{wanted}"]) + ["python3", "python"]:
+            code, out, _ = self._ask(image, [name, *facts.FLAGS, facts.SCRIPT])
+            if code != 0:
+                continue
+            try:
+                told = facts.read(out.decode("utf-8", "replace"))
+            except ValueError:
+                continue
+            if wanted is None or minor(told.interpreter.version) == wanted:
+                return told
+            found.append(told.interpreter.version)
+        if found:
+            raise BaseMissing(
+                f"the image {reference} has Python {found[0]}, not {wanted}",
+                cause="the base and the version of Python do not belong together (see replay.toml)",
+                do=f"name an image with Python {wanted}, or leave `python` out",
+            )
+        raise EngineError(
+            f"the image {reference} has no Python",
+            cause="none of python3 and python starts in it",
+            do="name a base with Python 3.8 or newer, such as python:3.11-slim or one of images/",
+        )
+
+    def _kept(self, key: str) -> facts.Facts | None:
+        if self._cache is None:
+            return None
+        try:
+            return facts.Facts.decode((self._cache / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _keep(self, key: str, found: facts.Facts) -> facts.Facts:
+        if self._cache is not None:
+            with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
+                file.write(found.encode())
+                file.flush()
+                Path(file.name).replace(self._cache / f"{key}.json")
+        return found
+
+
+def _missing(name: str, reference: str) -> BaseMissing:
+    if name == reference:
+        what, cause = f"the image {reference} is not in this engine", "it was never pulled or built here"
+    else:
+        what = f"the image {reference} ({name}) is not in this engine"
+        cause = "the state was recorded with that very image; it was removed, or never came to this machine"
+    recipe, _, tag = reference.partition(":")
+    get = f"python images/build.py {tag} --load" if recipe == "replay-base" and tag else f"docker pull {reference}"
+    return BaseMissing(what, cause=cause, do=f"get it (`{get}`), or name another base")
