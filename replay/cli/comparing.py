@@ -66,7 +66,7 @@ def rerun(
     from replay.rerun import host_differences
     from replay.rerun import rerun as again
 
-    session = Session(store, engine.value)
+    session = Session(store, engine.choice)
     recorded = session.run(session.store(), ref)
     bench = session.repeating(recorded)
     repeats: list[Rerun] = []

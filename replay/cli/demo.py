@@ -80,9 +80,7 @@ def play(scenario: Scenario, engine: str, keep: bool) -> None:
         _ending(stage, scenario, code)
     finally:
         if keep:
-            say(
-                f"\n  Everything is still in {home}: try `replay log` in {stage.project}, or open {home / 'report.html'}."
-            )
+            say(f"\n  Everything is kept: try `replay log` in {stage.project}, or open {home / 'report.html'}.")
         else:
             shutil.rmtree(home, ignore_errors=True)
 

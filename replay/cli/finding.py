@@ -46,7 +46,7 @@ def bisect(
     from replay.bisect.judge import command_test
     from replay.bisect.verdict import EXIT_CODES
 
-    session = Session(store, engine.value)
+    session = Session(store, engine.choice)
     kept = session.store()
     one, other = session.run(kept, good), session.run(kept, bad)
     if plan:
@@ -78,7 +78,7 @@ def verify(
     """
     from replay.bisect.verdict import GATE
 
-    session = Session(store, engine.value)
+    session = Session(store, engine.choice)
     kept = session.store()
     one, other = session.run(kept, baseline), session.run(kept, candidate)
     found = _investigate(session, (one, other), jobs, repeat, fresh)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from replay.engines.choose import Name
 
 
 class EngineName(StrEnum):
@@ -15,6 +18,11 @@ class EngineName(StrEnum):
     auto = "auto"
     docker = "docker"
     local = "local"
+
+    @property
+    def choice(self) -> Name:
+        """The name as the engines know it."""
+        return self.value
 
 
 Store = Annotated[

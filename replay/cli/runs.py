@@ -38,7 +38,7 @@ def run(
 
     if tag:
         check_tag(tag)
-    session = Session(store, engine.value)
+    session = Session(store, engine.choice)
     project = session.project()
     bench = session.binding(project, here)
     record = bind(

@@ -13,6 +13,7 @@ from replay.errors import ConfigError, NotFound
 if TYPE_CHECKING:
     from replay.bind import Project
     from replay.engines.base import Engine
+    from replay.engines.choose import Name
     from replay.execute import Workbench
     from replay.record import RunRecord
     from replay.store.folder import FolderStore
@@ -23,7 +24,7 @@ class Session:
     """The options every command takes, and how to open what they name."""
 
     store_option: Path | None
-    engine: str = "auto"
+    engine: Name = "auto"
 
     def project(self) -> Project:
         """Return the project this folder belongs to. Raises ConfigError."""
@@ -86,8 +87,10 @@ class Session:
     def _engine(self, store: FolderStore, *, here: bool, image: bool) -> Engine:
         from replay.engines.choose import choose
         from replay.engines.here import HereEngine
+        from replay.execute import silent
 
         if here:
             return HereEngine()
-        wanted = "local" if self.engine == "auto" and not image else self.engine
-        return choose(wanted, cache=store.cache("facts"), say=progress)
+        wanted: Name = "local" if self.engine == "auto" and not image else self.engine
+        note = progress if wanted == "auto" else silent
+        return choose(wanted, cache=store.cache("facts"), note=note)
