@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SHIFTED = 0.1
 """PSI from which a shift is worth a look (Siddiqi, Credit Risk Scorecards, 2006: below 0.1 no significant change)."""
 
+RARE = 3.719
+"""Standard deviations that a normal variable exceeds once in ten thousand."""
+
 CATEGORIES = 20
 """The most frequent categories of the baseline that get a bin of their own; the rest share one."""
 
@@ -61,7 +64,7 @@ def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Shift:
     value, bins = psi(before, after)
     chance = 1 / len(good) + 1 / len(bad)
     expected = (bins - 1) * chance
-    threshold = expected + max(SHIFTED, 3 * math.sqrt(2 * (bins - 1)) * chance)
+    threshold = max(expected + SHIFTED, _chi_square(bins - 1) * chance)
     shifted = value >= threshold
     also = "" if ks is None else f", KS {figure(ks)}"
     verdict = "distribution shifted" if shifted else "distribution kept"
@@ -78,7 +81,8 @@ def psi(before: Sequence[int], after: Sequence[int]) -> tuple[float, int]:
 
     Small samples: under no change PSI is about (1/n + 1/m) times a chi-square of bins - 1 degrees of freedom
     (Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University 2018), so its
-    mean is (bins - 1)(1/n + 1/m). `shift` asks for 0.1 above that mean, and for three standard deviations.
+    mean is (bins - 1)(1/n + 1/m). `shift` asks for 0.1 above that mean, and for more than chance gives once in
+    ten thousand columns.
     """
     n, m = sum(before), sum(after)
     used = [(max(b, 0.5) / n, max(a, 0.5) / m) for b, a in zip(before, after, strict=True) if b or a]
@@ -112,6 +116,14 @@ def table_shifts(good: pa.Table, bad: pa.Table, without: Sequence[str] = ()) -> 
     """Return the shift of every common column, the key (`without`) left out."""
     names = [n for n in good.column_names if n in bad.column_names and n not in without]
     return {name: shift(good[name], bad[name]) for name in names}
+
+
+def _chi_square(freedom: int) -> float:
+    """Return what a chi-square exceeds once in ten thousand (Wilson and Hilferty 1931; RARE in a normal)."""
+    if freedom < 1:
+        return 0.0
+    spread = 2 / (9 * freedom)
+    return freedom * float((1 - spread + RARE * math.sqrt(spread)) ** 3)
 
 
 def _comparable(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Pair:

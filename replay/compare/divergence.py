@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from replay.compare.documents import changed_leaves, leaves
-from replay.compare.rows import Alignment, as_multisets, by_key, by_position, check_columns
+from replay.compare.rows import Alignment, as_multisets, by_key, by_position, check_columns, same_rows
 from replay.compare.values import Pair, as_float, differing, distance, unify
 from replay.record import OutputSpec
 
@@ -36,9 +36,9 @@ def divergence(good: pa.Table, other: pa.Table, spec: OutputSpec, scale: Mapping
     if spec.key:
         rows = by_key(NAME, good, other, spec.key)
     else:
-        alone = _alone(good, other, names)
-        if alone == 0.0 or good.num_rows != other.num_rows:
-            return alone
+        common_names = [n for n in names if n in good.column_names and n in other.column_names]
+        if good.num_rows != other.num_rows or same_rows(good, other, common_names):
+            return _of_multisets(good, other, common_names, len(names))
         rows = by_position()
     lone = len(rows.removed) + len(rows.added)
     common: int = good.num_rows - len(rows.removed)
@@ -97,12 +97,11 @@ def _scale(column: pa.ChunkedArray) -> float | None:
     return deviation * pair.tick if deviation > 0 else 1.0
 
 
-def _alone(good: pa.Table, other: pa.Table, names: list[str]) -> float:
+def _of_multisets(good: pa.Table, other: pa.Table, common: list[str], width: int) -> float:
     """Return the share of cells in rows without an equal on the other side, or in columns that one side lacks."""
-    common = [n for n in names if n in good.column_names and n in other.column_names]
     if not common:
         return 1.0
     removed, added = as_multisets(good, other, common)
     matched: int = good.num_rows - len(removed)
     rows = matched + len(removed) + len(added)
-    return 1 - matched * len(common) / (rows * len(names))
+    return 1 - matched * len(common) / (rows * width)

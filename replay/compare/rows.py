@@ -98,6 +98,14 @@ def as_multisets(good: pa.Table, bad: pa.Table, columns: Sequence[str]) -> tuple
     return _surplus(good_ids, bad_ids), _surplus(bad_ids, good_ids)
 
 
+def same_rows(good: pa.Table, bad: pa.Table, columns: Sequence[str]) -> bool:
+    """Return whether both tables have the same rows, in any order, counting repeats; exact values."""
+    if good.num_rows != bad.num_rows:
+        return False
+    one_by_one = ([column] for column in columns)  # most tables part in their first columns, and that is quick
+    return all(_excess(*row_ids(good, bad, some)) is None for some in (*one_by_one, columns) if some)
+
+
 def row_ids(good: pa.Table, bad: pa.Table, columns: Sequence[str]) -> tuple[pa.Array, pa.Array]:
     """Return one value a row and side, equal exactly where `columns` are equal (null equals null, NaN equals NaN)."""
     import pyarrow as pa
@@ -145,9 +153,8 @@ def _unique(name: str, ids: pa.Array, table: pa.Table, key: Sequence[str], side:
     )
 
 
-def _surplus(ids: pa.Array, others: pa.Array) -> pa.Array:
-    """Return, in order, the rows of `ids` that `others` holds fewer times."""
-    import pyarrow as pa
+def _excess(ids: pa.Array, others: pa.Array) -> tuple[pa.Array, list[int]] | None:
+    """Return the values that `others` holds fewer times than `ids`, and how many times fewer; None for none."""
     import pyarrow.compute as pc
 
     mine, theirs = ids.value_counts(), others.value_counts()
@@ -155,8 +162,19 @@ def _surplus(ids: pa.Array, others: pa.Array) -> pa.Array:
     there = pc.fill_null(theirs.field("counts").take(place), 0)
     excess = pc.subtract(mine.field("counts"), there)
     over = pc.greater(excess, 0)
-    left = excess.filter(over).to_pylist()
-    which = pc.index_in(ids, value_set=mine.field("values").filter(over), skip_nulls=False)
+    return (mine.field("values").filter(over), excess.filter(over).to_pylist()) if pc.any(over).as_py() else None
+
+
+def _surplus(ids: pa.Array, others: pa.Array) -> pa.Array:
+    """Return, in order, the rows of `ids` that `others` holds fewer times."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    excess = _excess(ids, others)
+    if excess is None:
+        return pa.array([], pa.int64())
+    values, left = excess
+    which = pc.index_in(ids, value_set=values, skip_nulls=False)
     candidates = pc.indices_nonzero(pc.is_valid(which))
     rows = []
     for row, value in zip(reversed(candidates.to_pylist()), reversed(which.drop_null().to_pylist()), strict=True):

@@ -17,6 +17,7 @@ from replay.compare.rows import (
     check_columns,
     label,
     labels,
+    same_rows,
 )
 from replay.compare.text import clean, count
 from replay.compare.tolerance import Tolerance
@@ -116,11 +117,9 @@ def _by_position(
 ) -> list[Difference]:
     """Compare row by row; where that differs but the rows are the same ones, only the order is a finding."""
     found = _matched(good, bad, spec, by_position(), tolerances)
-    if any(finding.kind in _CELL_KINDS for finding in found):
-        removed, added = as_multisets(good, bad, _common(good, bad))
-        if not len(removed) and not len(added):
-            found = [finding for finding in found if finding.kind not in _CELL_KINDS]
-            found.append(Difference("rows", "order", "the same rows are in another order"))
+    if any(finding.kind in _CELL_KINDS for finding in found) and same_rows(good, bad, _common(good, bad)):
+        found = [finding for finding in found if finding.kind not in _CELL_KINDS]
+        found.append(Difference("rows", "order", "the same rows are in another order"))
     return found
 
 

@@ -100,8 +100,6 @@ def distance(pair: Pair) -> pa.ChunkedArray:
     good, bad = pair.good, pair.bad
     if pa.types.is_integer(good.type):
         good, bad = (side.cast(pa.decimal128(19, 0)) for side in (good, bad))
-    elif pa.types.is_decimal(good.type):
-        good, bad = as_float(good), as_float(bad)
     moved = as_float(pc.abs(pc.subtract(bad, good)))
     return moved if pair.kind == "number" else pc.multiply(moved, pair.tick)
 

@@ -1,0 +1,105 @@
+"""Distribution shift: what moves, what is chance."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from replay.compare.distribution import ks_statistic, psi, shift
+
+
+def array(values: object) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values)])
+
+
+def normal(count: int, mean: float, seed: int) -> pa.ChunkedArray:
+    random_ = random.Random(seed)
+    return array([random_.gauss(mean, 1) for _ in range(count)])
+
+
+def slow_ks(good: list[float], bad: list[float]) -> float:
+    def at(values: list[float], x: float) -> float:
+        return sum(v <= x for v in values) / len(values)
+
+    return max(abs(at(good, x) - at(bad, x)) for x in good + bad)
+
+
+def test_psi_of_two_histograms() -> None:
+    # 0.1 ln(0.6/0.5) of the first bin, and 0.1 ln(0.5/0.4) of the second
+    value, bins = psi([50, 50], [60, 40])
+    assert value == pytest.approx(0.1 * 0.1823216 + 0.1 * 0.2231436, abs=1e-6)
+    assert bins == 2
+
+
+def test_an_empty_bin_counts_half_an_observation_and_two_empty_ones_nothing() -> None:
+    assert psi([10, 0, 0], [5, 5, 0]) == psi([10, 0], [5, 5])
+    assert psi([10, 0], [5, 5])[0] > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ks_is_exact_with_ties(seed: int) -> None:
+    random_ = random.Random(seed)
+    good = [float(random_.randint(0, 9)) for _ in range(random_.randint(1, 40))]
+    bad = [float(random_.randint(2, 12)) for _ in range(random_.randint(1, 40))]
+    assert ks_statistic(array(good), array(bad)) == pytest.approx(slow_ks(good, bad))
+
+
+def test_the_same_distribution_is_kept_at_every_sample_size() -> None:
+    for count in (20, 100, 1000, 20_000):
+        for seed in range(10):
+            found = shift(normal(count, 0, seed), normal(count, 0, seed + 100))
+            assert not found.shifted, (count, seed, found.sentence)
+
+
+def test_small_samples_are_corrected() -> None:
+    found = shift(normal(50, 0, 1), normal(50, 0, 2))
+    assert found.psi > 0.1  # a threshold of 0.1 alone would cry wolf
+    assert found.expected == pytest.approx(9 * (1 / 50 + 1 / 50))
+    assert not found.shifted
+
+
+def test_a_moved_mean_is_a_shift() -> None:
+    found = shift(normal(5000, 0, 1), normal(3000, 0.5, 2))
+    assert found.shifted
+    assert found.ks == pytest.approx(0.197, abs=0.03)  # 2 * Phi(0.25) - 1
+    assert found.sentence.startswith("distribution shifted: PSI 0.")
+
+
+def test_a_constant_that_became_another_is_a_shift_either_way() -> None:
+    for moved in (-1.0, 1.0):
+        found = shift(array([0.0] * 500), array([moved] * 500))
+        assert (found.shifted, found.ks) == (True, 1.0)
+
+
+def test_an_atom_that_moved_within_its_decile_is_a_shift() -> None:
+    tail = [float(i) for i in range(1, 401)]
+    assert shift(array([0.0] * 600 + tail), array([-0.1] * 600 + tail)).shifted
+
+
+def test_new_nulls_are_a_shift_of_numbers_and_of_text() -> None:
+    numbers = [float(i) for i in range(1000)]
+    assert shift(array(numbers), array([*numbers[:700], *[None] * 300])).shifted
+    assert shift(array(["a", "b"] * 500), array([*["a", "b"] * 350, *[None] * 300])).shifted
+
+
+def test_a_new_category_is_a_shift() -> None:
+    found = shift(array(["a", "b"] * 500), array(["a", "b", "new"] * 300))
+    assert (found.shifted, found.ks) == (True, None)
+
+
+def test_identifiers_have_no_distribution_to_shift() -> None:
+    assert not shift(array([f"C{i}" for i in range(1000)]), array([f"D{i}" for i in range(1000)])).shifted
+
+
+def test_columns_of_other_types_are_compared_all_the_same() -> None:
+    assert not shift(array(list(range(100))), array([float(i) for i in range(100)])).shifted
+    assert shift(array([True, False] * 100), array([False] * 200)).shifted
+    assert not shift(pa.chunked_array([pa.nulls(10)]), pa.chunked_array([pa.nulls(20)])).shifted
+
+
+def test_nothing_is_said_where_a_side_has_no_rows() -> None:
+    found = shift(array([1.0]), pa.chunked_array([], pa.float64()))
+    assert (found.shifted, found.ks) == (False, None)
+    assert "no rows" in found.sentence

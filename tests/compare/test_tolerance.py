@@ -1,0 +1,50 @@
+"""The noise floor, from comparisons of repeats."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from replay.compare.difference import Difference
+from replay.compare.documents import compare_bytes, compare_documents
+from replay.compare.tables import compare_tables
+from replay.compare.tolerance import noise_floor
+from replay.record import OutputSpec
+
+SPEC = OutputSpec(path="x", key=("id",), decision="flag")
+
+
+def table(score: float, flags: str) -> pa.Table:
+    return pa.table({"id": range(4), "score": [score, 1.0, 2.0, 3.0], "flag": list(flags)})
+
+
+def test_equal_repeats_have_no_noise() -> None:
+    assert noise_floor([None, None]) == {}
+
+
+def test_the_largest_that_was_seen_counts_twice() -> None:
+    good = table(0.5, "nnyy")
+    repeats = [compare_tables("scores", good, other, SPEC) for other in (table(0.75, "nnyn"), table(0.5625, "nnyy"))]
+    floor = noise_floor(repeats)
+    assert floor == {"scores": {"score": 0.5, "flag": 0.5}}
+    assert not _matters(compare_tables("scores", good, table(0.875, "nyyn"), SPEC, floor["scores"]))
+    assert _matters(compare_tables("scores", good, table(1.25, "nnyy"), SPEC, floor["scores"]))
+    assert _matters(compare_tables("scores", good, table(0.5, "yyyn"), SPEC, floor["scores"]))
+
+
+def test_documents_and_bytes_have_a_floor_too() -> None:
+    spec = OutputSpec(path="x")
+    children = [
+        compare_documents("metrics", {"loss": 1.0, "id": "a"}, {"loss": 1.5, "id": "b"}, spec),
+        compare_bytes("model", b"one\n", b"two\n"),
+    ]
+    group = Difference("outputs", "group", "outputs differ", children=tuple(c for c in children if c))
+    assert noise_floor([group]) == {"metrics": {"loss": 1.0, "id": 2.0}, "model": {"": 1.0}}
+
+
+def test_nulls_rows_and_types_are_never_noise() -> None:
+    good, bad = pa.table({"id": [1, 2], "x": [1.0, 2.0]}), pa.table({"id": [1, 3], "x": pa.array([None, 2.0])})
+    assert noise_floor([compare_tables("scores", good, bad, OutputSpec(path="x", key=("id",)))]) == {}
+
+
+def _matters(difference: Difference | None) -> bool:
+    return difference is not None and difference.matters
