@@ -55,11 +55,12 @@ def read(path: Path) -> Requirements:
 
 def _collect(path: Path, lines: list[str], seen: set[Path], constraint: bool) -> list[str]:
     """Append every logical line of `path` and its includes to `lines`; return those that ask for a package."""
+    text = _text(path)
     if path.resolve() in seen:
         return []
     seen.add(path.resolve())
     asked: list[str] = []
-    for line in _logical_lines(_text(path)):
+    for line in _logical_lines(text):
         lines.append(line)
         include = _INCLUDE.match(line)
         if include:

@@ -25,14 +25,16 @@ class NotAWheel(Exception):
 
 def main(folder: Path, arguments: list[str]) -> int:
     """Aim pip at the target, do as `arguments` say, return the exit code."""
-    rejected: dict[str, list[tuple[str, str]]] = {}
+    rejected: dict[str, list[str]] = {}
+    unanswered: list[str] = []
     _aim(json.loads((folder / "target.json").read_text(encoding="utf-8")))
     _refuse_builds()
     _note_rejected(rejected)
+    _note_unanswered(unanswered)
     try:
         return _compile(arguments[1:]) if arguments[0] == "compile" else _download(arguments[1:])
     except Exception as error:  # handed on: the caller explains it
-        trouble = {**_describe(error), "rejected": rejected}
+        trouble = {**_describe(error), "rejected": rejected, "unanswered": unanswered}
         (folder / "trouble.json").write_text(json.dumps(trouble), encoding="utf-8")
         return 1
 
@@ -77,8 +79,8 @@ def _refuse_builds() -> None:
     Factory._make_base_candidate_from_link = guarded  # type: ignore[method-assign]
 
 
-def _note_rejected(rejected: dict[str, list[tuple[str, str]]]) -> None:
-    """Remember for each project which files pip passed over, and why."""
+def _note_rejected(rejected: dict[str, list[str]]) -> None:
+    """Remember for each project which files pip passed over."""
     from pip._internal.index.package_finder import LinkEvaluator, LinkType
 
     evaluate = LinkEvaluator.evaluate_link
@@ -87,10 +89,24 @@ def _note_rejected(rejected: dict[str, list[tuple[str, str]]]) -> None:
         kind, detail = evaluate(self, link)
         files = rejected.setdefault(self._canonical_name, [])
         if kind not in (LinkType.candidate, LinkType.different_project) and len(files) < MOST_REJECTED:
-            files.append((kind.name, link.filename))
+            files.append(link.filename)
         return kind, detail
 
     LinkEvaluator.evaluate_link = noting  # type: ignore[method-assign]
+
+
+def _note_unanswered(unanswered: list[str]) -> None:
+    """Remember which pages of an index could not be had; a page that is not there (404) is an answer."""
+    from pip._internal.index import collector
+
+    give_up = collector._handle_get_simple_fail
+
+    def noting(link: Any, reason: Any, *rest: Any, **named: Any) -> None:
+        if getattr(getattr(reason, "response", None), "status_code", None) != 404:
+            unanswered.append(f"{link}: {reason}")
+        give_up(link, reason, *rest, **named)
+
+    collector._handle_get_simple_fail = noting
 
 
 def _compile(arguments: list[str]) -> int:
@@ -131,7 +147,9 @@ def _describe(error: Exception) -> dict[str, Any]:
             causes.append((str(item.requirement), parent))
         cause = cause.__cause__
     kinds = [base.__name__ for base in type(error).__mro__]
-    return {"kinds": kinds, "message": str(error), "causes": causes}
+    parts = [getattr(error, name, None) for name in ("message", "context")]  # of pip's DiagnosticPipError
+    message = " ".join(str(part) for part in parts if part) or str(error)
+    return {"kinds": kinds, "message": message, "causes": causes}
 
 
 if __name__ == "__main__":

@@ -20,11 +20,7 @@ from replay.environment.base import Interpreter
 from replay.environment.requirements import without_credentials
 from replay.errors import LockError
 
-_UNREACHABLE = re.compile(
-    r"Retrying \(|Could not fetch|connection|is ignored: it is|timed? ?out|Name or service|ProxyError|SSLError"
-    r"|(?:HTTP|Client|Server) ?Error",
-    re.IGNORECASE,
-)
+_IGNORED = re.compile(r"Location '[^'\n]*' is ignored: [^\n]*")
 _NETWORK = {
     "NetworkConnectionError",
     "ConnectionFailedError",
@@ -57,8 +53,9 @@ def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: In
         do = "if the new file is what you expect, write its hash into the requirements; else ask who replaced it"
         if "HashMissing" in kinds or "HashUnpinned" in kinds or "--require-hashes" in cause:
             do = "pin every package with == and --hash, its requirements too: `pip-compile --generate-hashes`"
-    elif kinds & _NETWORK or (_UNREACHABLE.search(log) and not _anything_seen(trouble)):
-        cause, do = f"the package index does not answer: {_signs(log, trouble)}", "check the network and pip's index"
+    elif kinds & _NETWORK or (_silent(trouble, log) and not _anything_seen(trouble)):
+        cause = f"the package index does not answer: {_lines((_silent(trouble, log) or [trouble['message']])[-1])}"
+        do = "check the network and pip's index configuration, then repeat"
     elif "UnsupportedPythonVersion" in kinds:
         cause, do = _lines(trouble["message"]), "ask for a version that supports this Python, or choose another base"
     elif "DistributionNotFound" in kinds and len(_requirers(trouble)) > 1:
@@ -118,7 +115,7 @@ def _passed_over(trouble: dict[str, Any], requirement: str) -> list[str]:
         wanted = Requirement(requirement).specifier
     except InvalidRequirement:
         wanted = SpecifierSet()
-    files = [file for _, file in trouble["rejected"].get(canonicalize_name(_name(requirement)), [])]
+    files = trouble["rejected"].get(canonicalize_name(_name(requirement)), [])
     versions = {file: version for file in files if (version := _version(file)) is not None}
     fitting = [file for file, version in versions.items() if wanted.contains(version, prereleases=True)]
     return sorted(fitting, key=lambda file: (versions[file], file))
@@ -137,9 +134,9 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[-3:]) + more
 
 
-def _signs(log: str, trouble: dict[str, Any]) -> str:
-    signs = [line.strip() for line in log.splitlines() if _UNREACHABLE.search(line) and "Traceback" not in line]
-    return _shorten(signs[-1] if signs else trouble["message"])
+def _silent(trouble: dict[str, Any], log: str) -> list[str]:
+    """Return the places that gave no answer, each with the reason."""
+    return [*_IGNORED.findall(log), *trouble["unanswered"]]
 
 
 def _lines(message: str) -> str:

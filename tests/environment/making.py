@@ -1,0 +1,88 @@
+"""Real parts for the tests of the environment: wheels made here, interpreters of this host and of others."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from replay.engines import facts
+from replay.environment.base import Interpreter
+
+Entry = tuple[str | zipfile.ZipInfo, bytes]
+
+
+@cache
+def interpreter(executable: str = sys.executable) -> Interpreter:
+    """The facts of an interpreter on this host."""
+    command = [executable, *facts.FLAGS, facts.SCRIPT]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return facts.read(printed).interpreter
+
+
+def target(python: str, glibc: tuple[int, int] = (2, 36)) -> Interpreter:
+    """A CPython that this host need not have: enough to lock for it."""
+    short = ".".join(python.split(".")[:2])
+    here = interpreter()
+    markers = {**here.markers, "python_version": short, "python_full_version": python, "implementation_version": python}
+    platforms = facts.platform_tags("glibc", glibc, here.markers["platform_machine"])
+    abi = "cp" + short.replace(".", "")
+    return Interpreter(
+        executable=f"/usr/bin/python{short}",
+        version=python,
+        abi=abi,
+        cache_tag=abi.replace("cp", "cpython-"),
+        magic="00000000",
+        platforms=platforms,
+        markers=markers,
+    )
+
+
+def tool(script: str, folder: Path) -> str:
+    """Run a script with this host's interpreter, as the local engine does."""
+    command = [interpreter().executable, "-c", script]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def wheel(
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    files: dict[str, str] | None = None,
+    *,
+    requires: tuple[str, ...] = (),
+    tag: str = "py3-none-any",
+    extra: tuple[Entry, ...] = (),
+    metadata: str = "",
+) -> Path:
+    """Write a wheel: `files` with hashes in RECORD, `extra` zip entries as they are (for hostile ones)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-{tag}.whl"
+    info = f"{name}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    held = dict(files or {})
+    held[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}{needs}"
+    held[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
+    record = "".join(f"{inner},sha256={_hash(text)},{len(text)}\n" for inner, text in held.items())
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for inner, text in held.items():
+            archive.writestr(zipfile.ZipInfo(inner), text)
+        for entry, data in extra:
+            archive.writestr(entry, data)
+        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), record + f"{info}/RECORD,,\n")
+    return path
+
+
+def requirements(folder: Path, *lines: str, name: str = "requirements.txt") -> Path:
+    """Write a requirements file."""
+    path = folder / name
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _hash(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
