@@ -17,7 +17,10 @@ _LATE = r"(?:1[3-9]|2\d|3[01])"
 _EARLY = r"(?:0?[1-9]|1[0-2])"
 _CLOCK = r"[T ]\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?"
 _ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
-_NAME = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_NAME = (
+    "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
 
 
 def _written_dates() -> dict[str, str]:
@@ -52,6 +55,12 @@ _CELLS = {
 KINDS = {kind: f"^(?:{pattern})$" for kind, pattern in _CELLS.items()}
 """Kind of cell -> its RE2 pattern. No cell matches two; what matches none is of kind "text"."""
 
+TEMPORAL = ("date ", "timestamp ")
+"""How the kinds begin that are points or periods of time; the rest of the kind is its style."""
+
+_DATED = r"^(?:\d{4}[-/ QqWw]|\d{1,2}[-/. ]|[A-Za-z]{3,9}[-. ]{1,2}\d)"
+"""How every date begins. Most columns hold none, and asking once is cheaper than asking for every style."""
+
 ODD = 8
 """How many spellings of odd cells are kept: enough to name the culprits, too few to copy a column."""
 
@@ -78,9 +87,15 @@ class Cells:
         """Count cells: an Arrow array of different strings without nulls, and how often each stands."""
         import pyarrow.compute as pc
 
+        dated: bool | None = None
         for kind, pattern in list(self._patterns.items()):
             if not len(values):
                 return
+            if kind.startswith(TEMPORAL):
+                if dated is None:
+                    dated = pc.any(pc.match_substring_regex(values, _DATED)).as_py()
+                if not dated:
+                    continue
             mask = pc.match_substring_regex(values, pattern)
             if not pc.any(mask).as_py():
                 continue

@@ -44,6 +44,24 @@ class Profile(Document):
     problem: str | None = None
 
 
+def broken(found: str, problem: str) -> Profile:
+    """Return the profile of a file that is not what its name says."""
+    return Profile(format="opaque", problem=f"{found}: {problem}")
+
+
+def distinct_names(names: list[str]) -> list[str]:
+    """Return the columns' names as pandas makes them distinct: `a`, `a.1`; one without a name `Unnamed: 0`."""
+    found: dict[str, None] = {}
+    for place, written in enumerate(names):
+        name = base = written or f"Unnamed: {place}"
+        count = 0
+        while name in found:
+            count += 1
+            name = f"{base}.{count}"
+        found[name] = None
+    return list(found)
+
+
 class Tally:
     """Counts one column while its batches pass."""
 

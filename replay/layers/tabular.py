@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from replay.layers.delimited import profile_csv
-from replay.layers.profile import Profile, Tally
+from replay.layers.profile import Profile, Tally, broken, distinct_names
 
 FORMATS = {
     **dict.fromkeys((".csv", ".tsv", ".psv"), "csv"),
@@ -44,8 +44,8 @@ def format_of(path: str) -> tuple[str, str | None]:
 def profile_file(file: Path, path: str) -> Profile:
     """Return what a file holds; `path` is its path in the project, which decides the format.
 
-    What is broken gives a profile of format `opaque` whose problem says where. Raises OSError where the
-    file itself cannot be read.
+    What is broken gives a profile of format `opaque` whose problem says where. Raises OSError where there is
+    no such file.
     """
     found, compression = format_of(path)
     if found == "opaque":
@@ -64,13 +64,9 @@ def profile_file(file: Path, path: str) -> Profile:
         if found == "jsonl":
             return _profile_jsonl(file, compression)
         return _profile_json(file)
-    except (ValueError, KeyError, NotImplementedError, RecursionError):  # all that pyarrow and json raise for content
+    except (ValueError, KeyError, OSError, NotImplementedError, RecursionError):
+        # All that pyarrow and json raise for content, and in words that differ from release to release.
         return broken(found, "its content is no such file, or it is truncated")
-
-
-def broken(found: str, problem: str) -> Profile:
-    """Return the profile of a file that is not what its name says."""
-    return Profile(format="opaque", problem=f"{found}: {problem}")
 
 
 def _profile_parquet(file: Path) -> Profile:
