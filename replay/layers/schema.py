@@ -1,0 +1,99 @@
+"""The schema layer: the contract of every input, read from the data layer's snapshot."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import cast
+
+from pydantic import ValidationError
+
+from replay.digest import of_bytes
+from replay.layers.base import Context, Layer, Workspace
+from replay.layers.contract import Contract, concluded
+from replay.layers.contract_changes import contract_changes
+from replay.layers.data import DataLayer, Snapshot
+from replay.layers.profile import Profile, merged
+from replay.layers.tabular import TABLES, format_of, profile_file
+from replay.state import Change, Document, FileEntry
+from replay.store.base import Store
+from replay.store.files import storing, write_whole
+from replay.store.refs import shown
+
+INFERENCE = 1
+"""Raise this with every change to what a profile holds: profiles are cached by file and by this number."""
+
+
+class SchemaLayer(Document):
+    """The contract of every declared source; None for one that could not be observed."""
+
+    sources: dict[str, Contract | None]
+
+
+class Schema(Layer[SchemaLayer]):
+    """What the job may rely on when it reads."""
+
+    name = "schema"
+    document = SchemaLayer
+
+    def capture(self, context: Context) -> SchemaLayer:
+        """Read the contract of every snapshot. A broken input gets a contract that says so, never an error."""
+        data = cast("DataLayer", context.done["data"])
+        sources = {name: snapshot and _contract(snapshot, context.store) for name, snapshot in data.sources.items()}
+        return SchemaLayer(sources=sources)
+
+    def changes(self, good: SchemaLayer, bad: SchemaLayer) -> list[Change]:
+        """List what changed in the contract of each source that both sides observed."""
+        found = []
+        for name in sorted(good.sources.keys() & bad.sources.keys()):
+            found.extend(contract_changes(name, good.sources[name], bad.sources[name]))
+        return found
+
+    def mix(self, good: SchemaLayer, bad: SchemaLayer, taken: frozenset[str]) -> SchemaLayer:
+        """Return good's contracts, or all of bad's where anything is taken.
+
+        Schema and data are two views of one snapshot and are swapped together, so the caller gives both
+        layers the same answer; as in the data layer, a source that the chosen side could not observe comes
+        from the other.
+        """
+        chosen, other = (bad, good) if taken else (good, bad)
+        names = sorted(chosen.sources)
+        return SchemaLayer(sources={name: chosen.sources[name] or other.sources.get(name) for name in names})
+
+    def materialise(self, layer: SchemaLayer, workspace: Workspace) -> None:
+        """Add nothing: a contract describes the files that the data layer places."""
+
+
+def _contract(snapshot: Snapshot, store: Store) -> Contract:
+    if snapshot.kind == "file":
+        ((path, entry),) = snapshot.files.items()
+        return concluded(_profile(path, entry, store))
+    parts = {path: entry for path, entry in snapshot.files.items() if PurePosixPath(path).name[0] not in "._"}
+    formats = {format_of(path)[0] for path in parts}
+    if len(formats) != 1 or not formats <= TABLES:
+        return Contract(format="folder")
+    profiles = []
+    for path, entry in parts.items():
+        profile = _profile(path, entry, store)
+        if profile.columns is None:
+            inside = PurePosixPath(path).relative_to(snapshot.path)
+            return Contract(format="opaque", problem=f"{inside}: {profile.problem}")
+        profiles.append(profile)
+    return concluded(merged(profiles))
+
+
+def _profile(path: str, entry: FileEntry, store: Store) -> Profile:
+    """Return a file's profile: from the cache, or by reading the file and keeping what was found."""
+    how = ".".join(filter(None, format_of(path)))
+    if how == "opaque":
+        return Profile(format="opaque")
+    name = of_bytes(f"{INFERENCE} {how} {entry.blob}".encode()).removeprefix("sha256:")
+    kept = store.cache("contracts") / f"{name}.json"
+    try:
+        return Profile.decode(kept.read_bytes())
+    except (OSError, ValidationError):
+        profile = profile_file(store.path(entry.blob), path)
+    scratch = store.scratch("contract")
+    with storing(f"keep the contract of {shown(path)}"):
+        write_whole(kept, profile.encode(), scratch / kept.name)
+        scratch.rmdir()
+    return profile
