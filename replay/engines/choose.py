@@ -13,7 +13,7 @@ from replay.errors import EngineUnavailable
 
 Name = Literal["auto", "docker", "local"]
 
-_PATIENCE = 2.0
+_PATIENCE = 2
 """Seconds within which a container engine must answer to be chosen by `auto`."""
 
 

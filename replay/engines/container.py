@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replay.errors import BaseMissing, EngineError, Interrupted
+from replay.engines.process import interrupted
+from replay.errors import BaseMissing, EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -51,7 +52,7 @@ class Container:
         self._timed_out = False
 
     def run(self, timeout: int, take: Take) -> Exit:
-        """Run to the end and remove it. Raises EngineError, BaseMissing, and Interrupted on Ctrl-C or `stop`.
+        """Run to the end and remove it. Raises EngineError, BaseMissing, and Interrupted after `stop`.
 
         It lives in a thread of its own, because Ctrl-C strikes the main thread anywhere, also between the
         creation of a container and the answer that it was created.
@@ -62,8 +63,7 @@ class Container:
                 return life.result()
             except KeyboardInterrupt:
                 self.stop()
-                life.exception()
-                raise stopped() from None
+                return life.result()
 
     def stop(self) -> None:
         """End it, from any thread; `run` raises Interrupted."""
@@ -73,7 +73,7 @@ class Container:
     def _live(self, timeout: int, take: Take) -> Exit:
         with engine_errors(self._settings["image"]), self._created():
             if self._asked_to_end:
-                raise stopped()
+                raise interrupted()
             stream = self._api.attach(self.name, stream=True, demux=True)
             try:
                 self._api.start(self.name)
@@ -90,7 +90,7 @@ class Container:
                 with contextlib.suppress(OSError):
                     stream.close()
         if self._asked_to_end:
-            raise stopped()
+            raise interrupted()
         return self._exit(state)
 
     @contextlib.contextmanager
@@ -124,14 +124,14 @@ class Container:
 
 def remove(api: APIClient, name: str) -> None:
     """Remove a container, running or not, with its volumes. Raises EngineError where it may be left."""
-    from docker.errors import DockerException, NotFound
+    from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
     try:
         api.remove_container(name, v=True, force=True)
-    except NotFound:
-        return
     except (DockerException, RequestException, OSError) as error:
+        if isinstance(error, APIError) and error.status_code in (404, 409):
+            return  # it is gone, or another process is removing it
         raise EngineError(
             f"the container {name} may be left behind: the engine does not answer",
             cause=f"the Docker Engine stopped while a job ran ({_last_line(error)})",
@@ -147,15 +147,6 @@ def reap(api: APIClient) -> None:
         same_place = all(labels.get(name, "") == here[name] for name in (BOOT, NAMESPACE))
         if same_place and _start_of(labels[PID]) != labels.get(START, ""):
             remove(api, found["Id"])
-
-
-def stopped() -> Interrupted:
-    """Return the error of a run that was stopped from outside."""
-    return Interrupted(
-        "the run was interrupted",
-        cause="Ctrl-C, or the process was asked to end",
-        do="run it again; its container has been removed",
-    )
 
 
 @contextlib.contextmanager

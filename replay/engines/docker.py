@@ -15,7 +15,7 @@ from replay.engines.host import host
 from replay.engines.images import Images
 from replay.engines.isolation import Bind, Identity, caller, job_user, settings
 from replay.engines.log import Log
-from replay.engines.process import outcome, utc
+from replay.engines.process import ctrl_c, outcome, utc
 from replay.engines.workspace import make_mountpoints, open_up
 from replay.environment.base import Base, Interpreter
 from replay.errors import BaseMissing, EngineUnavailable
@@ -38,9 +38,7 @@ class DockerEngine:
 
     name = "docker"
 
-    def __init__(
-        self, docker_host: str | None = None, *, cache: Path | None = None, patience: float = _PATIENCE
-    ) -> None:
+    def __init__(self, docker_host: str | None = None, *, cache: Path | None = None, patience: int = _PATIENCE) -> None:
         self._docker_host = docker_host
         self._patience = patience
         self._lock = threading.RLock()
@@ -59,7 +57,7 @@ class DockerEngine:
         Raises BaseMissing where there is none, or where its Python is not of version `python` (X.Y).
         """
         image = self._images.find(self._api, reference, reference)
-        found = self._images.facts(image.id, reference, python)
+        found = self._images.facts_of(image.id, reference, python)
         return Base(
             kind="image",
             reference=reference,
@@ -76,7 +74,7 @@ class DockerEngine:
 
     def interpreter(self, base: Base) -> Interpreter:
         """Return the facts about an image's Python. Raises BaseMissing, or EngineError where it has none."""
-        return self._images.facts(_id(base), base.reference, base.python).interpreter
+        return self._images.facts_of(_id(base), base.reference, base.python).interpreter
 
     def run(self, spec: RunSpec) -> RunResult:
         """Execute once; see `Engine.run`. A variable PATH of the state's own stands behind the environment's."""
@@ -169,7 +167,8 @@ class DockerEngine:
         with self._lock:
             self._under_way.add(container)
         try:
-            return container.run(timeout, take)
+            with ctrl_c():
+                return container.run(timeout, take)
         finally:
             with self._lock:
                 self._under_way.discard(container)
@@ -195,7 +194,7 @@ class DockerEngine:
             return self._connection
 
 
-def _connect(docker_host: str | None, patience: float) -> tuple[APIClient, dict[str, Any], Identity]:
+def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[str, Any], Identity]:
     from docker import APIClient
     from docker.errors import DockerException
     from docker.utils import kwargs_from_env

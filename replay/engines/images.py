@@ -47,13 +47,13 @@ class Images:
 
         with engine_errors(reference):
             try:
-                found = api.inspect_image(name)
+                found = api.inspect_image(name)  # type: ignore[no-untyped-call]
             except ImageNotFound:
                 raise _missing(name, reference) from None
         variables = dict(line.split("=", 1) for line in found["Config"].get("Env") or [] if "=" in line)
         return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables.get("PATH", SYSTEM_PATH))
 
-    def facts(self, image: str, reference: str, python: str | None) -> facts.Facts:
+    def facts_of(self, image: str, reference: str, python: str | None) -> facts.Facts:
         """Return the facts about an image's Python of version `python` (X.Y or X.Y.Z; None: its `python3`).
 
         Raises BaseMissing where it has a Python of another version, EngineError where it has none.

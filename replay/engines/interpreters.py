@@ -92,9 +92,10 @@ def _patch(path: Path) -> int:
 def _known() -> list[str]:
     """Return the X.Y that this host seems to have, for a message; nothing is started for it."""
     known = {minor(".".join(map(str, sys.version_info[:2])))}
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        known.update(path.name[6:] for path in Path(folder).glob("python3.*") if re.fullmatch(r"3\.\d+", path.name[6:]))
+    for folder in map(Path, os.environ.get("PATH", "").split(os.pathsep)):
+        names = (path.name.removeprefix("python") for path in folder.glob("python3.*"))
+        known.update(name for name in names if re.fullmatch(r"3\.\d+", name))
     for folder in _version_folders():
-        names = (re.search(r"(?:^|-)(3\.\d+)\.\d+", path.name) for path in folder.glob("*"))
-        known.update(found.group(1) for found in names if found)
+        versions = (re.search(r"(?:^|-)(3\.\d+)\.\d+", path.name) for path in folder.glob("*"))
+        known.update(found.group(1) for found in versions if found)
     return sorted(known, key=lambda version: [int(part) for part in version.split(".")])

@@ -70,7 +70,7 @@ def settings(
     No network, read-only root, no capability, no new privileges; /tmp is the only scratch. Where no memory
     limit is asked for, seven eighths of the machine's memory are one, so that a job cannot take it down.
     """
-    from docker.types import Mount, Ulimit
+    from docker.types import LogConfig, Mount, Ulimit
 
     memory = (limits.memory or host().memory * 7 // 8) << 20
     isolated = api.create_host_config(
@@ -87,7 +87,7 @@ def settings(
         pids_limit=limits.processes,
         ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
         mounts=[Mount(bind.target, str(bind.source), type="bind", read_only=bind.read_only) for bind in binds],
-        log_config={"type": "none", "config": {}},
+        log_config=LogConfig(type="none"),
     )
     return {
         "image": image,

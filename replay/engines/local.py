@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from replay.engines import facts, tool
 from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec
 from replay.engines.host import host
 from replay.engines.interpreters import find, minor
-from replay.engines.process import Job, Runner
+from replay.engines.process import Job, Runner, ctrl_c
 from replay.engines.workspace import lay_in, open_up
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo
@@ -62,24 +63,8 @@ class LocalEngine:
     def run(self, spec: RunSpec) -> RunResult:
         """Execute once; see `Engine.run`."""
         self.require(spec.base)
-        lay_in(spec.mounts, spec.workspace)
-        scratch = Path(tempfile.mkdtemp(prefix="replay-home-"))
-        try:
-            ended = self._runner.run(
-                Job(
-                    command=self._command(spec),
-                    folder=spec.workspace,
-                    env=self._variables(spec, scratch),
-                    secrets=spec.secrets,
-                    limits=spec.limits,
-                    confine=self.confine,
-                )
-            )
-        finally:
-            open_up(scratch)
-            shutil.rmtree(scratch, ignore_errors=True)
-            open_up(spec.workspace)
-        return RunResult(ended.exit_code, ended.ended, ended.started, ended.seconds, ended.log, host())
+        with ctrl_c():
+            return self._run(spec)
 
     def interrupt(self) -> None:
         """End every run under way, from any thread; each raises Interrupted."""
@@ -89,16 +74,10 @@ class LocalEngine:
         """Run a script of Replay's own with the base's interpreter; see `Engine.python_tool`."""
         executable = self.interpreter(base).executable
         command = [executable, *tool.FLAGS, script]
+        options: dict[str, Any] = {"cwd": folder, "env": tool.VARIABLES, "stdin": subprocess.DEVNULL}
         try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=tool.VARIABLES,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
+            with ctrl_c():
+                done = subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
         except subprocess.TimeoutExpired:
             return tool.output(executable, None, b"", b"")
         return tool.output(executable, done.returncode, done.stdout, done.stderr)
@@ -117,6 +96,26 @@ class LocalEngine:
             "clock": CLOCK_NOT_HELD,
             "host": HOST_NOT_HELD,
         }
+
+    def _run(self, spec: RunSpec) -> RunResult:
+        lay_in(spec.mounts, spec.workspace)
+        scratch = Path(tempfile.mkdtemp(prefix="replay-home-"))
+        try:
+            ended = self._runner.run(
+                Job(
+                    command=self._command(spec),
+                    folder=spec.workspace,
+                    env=self._variables(spec, scratch),
+                    secrets=spec.secrets,
+                    limits=spec.limits,
+                    confine=self.confine,
+                )
+            )
+        finally:
+            open_up(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
+            open_up(spec.workspace)
+        return RunResult(ended.exit_code, ended.ended, ended.started, ended.seconds, ended.log, host())
 
     def _facts(self, python: str | None) -> facts.Facts:
         if python not in self._found:

@@ -58,14 +58,12 @@ class Runner:
         self._under_way: set[_Supervised] = set()
 
     def run(self, job: Job) -> Ended:
-        """Run to the end. Raises Interrupted on Ctrl-C or `interrupt`, EngineError where nothing can start."""
+        """Run to the end. Raises Interrupted after `interrupt`, EngineError where nothing can start."""
         supervised = _Supervised(job)
         with self._lock:
             self._under_way.add(supervised)
         try:
             return supervised.run()
-        except KeyboardInterrupt:
-            raise interrupted(job.command) from None
         finally:
             with self._lock:
                 self._under_way.discard(supervised)
@@ -77,13 +75,22 @@ class Runner:
                 supervised.interrupt()
 
 
-def interrupted(command: Sequence[str]) -> Interrupted:
+def interrupted() -> Interrupted:
     """Return the error of a run that was stopped from outside."""
     return Interrupted(
-        f"the run of {' '.join(command)!r} was interrupted",
+        "the run was interrupted",
         cause="Ctrl-C, or the process was asked to end",
         do="run it again; nothing of this run is left",
     )
+
+
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Turn KeyboardInterrupt into Interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise interrupted() from None
 
 
 def outcome(status: int) -> tuple[int | None, Literal["exit", "killed"]]:
@@ -119,7 +126,7 @@ class _Supervised:
             timed_out = self._follow(supervisor, log)
             said = _read_report(supervisor)
         if self._interrupted:
-            raise interrupted(self._job.command)
+            raise interrupted()
         code = said["code"]
         exit_code, ended = outcome(code if code >= 0 else 128 - code)
         if timed_out:

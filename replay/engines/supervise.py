@@ -9,7 +9,6 @@ error of the job both go to standard output; how it ended goes as JSON to standa
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import os
 import resource
@@ -122,9 +121,9 @@ def _become(order: Any) -> None:
         if order["confine"] and _LINUX:
             _confine()
         os.execvpe(command[0], command, order["env"])  # noqa: S606
-    except OSError as error:
-        os.write(2, f"replay: cannot start {command[0]!r}: {error.strerror}\n".encode())
-        os._exit(127 if error.errno == errno.ENOENT else 126)
+    except (OSError, ValueError) as error:
+        os.write(2, f"replay: cannot start {command[0]!r}: {getattr(error, 'strerror', error)}\n".encode())
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 def _limit(memory: int | None, processes: int | None) -> None:
