@@ -14,8 +14,10 @@ from replay.environment.base import Interpreter
 from replay.environment.requirements import Requirements, without_credentials
 from replay.environment.trouble import explain
 
-_DECIDING = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CONSTRAINT", "PRE", "NO_BINARY", "ONLY_BINARY")
-_DECIDING += ("PREFER_BINARY", "UPLOADED_PRIOR_TO", "REQUIRE_HASHES")
+_DECIDING = (
+    *("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CONSTRAINT", "PRE"),
+    *("NO_BINARY", "ONLY_BINARY", "PREFER_BINARY", "UPLOADED_PRIOR_TO", "REQUIRE_HASHES"),
+)
 """Those of pip's options that decide what is found, as they stand in the environment after `PIP_`."""
 
 _PROGRAM = Path(__file__).with_name("resolve.py")

@@ -15,6 +15,7 @@ from replay.environment.packages import PackageSet, Wheel
 from replay.environment.requirements import Requirements, read
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
 from replay.store.base import Store
+from replay.store.files import storing, write_whole
 
 Progress = Callable[[str], None]
 
@@ -55,8 +56,8 @@ def lock(
     folder = store.scratch("lock")
     try:
         packages = _resolve(asked, interpreter, store, folder, progress)
-        (folder / "lock.json").write_bytes(packages.encode())
-        (folder / "lock.json").replace(kept)
+        with storing("keep the lock"):
+            write_whole(kept, packages.encode(), folder / "lock.json")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return packages

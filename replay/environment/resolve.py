@@ -130,7 +130,7 @@ def _download(arguments: list[str]) -> int:
             raised.append(error)
             raise
 
-    command.run = keeping  # type: ignore[method-assign]
+    command.run = keeping  # type: ignore[method-assign,assignment]
     code = command.main(arguments)
     if raised:
         raise raised[0]

@@ -21,7 +21,7 @@ from replay.environment.base import Interpreter
 from replay.environment.bytecode import Tool
 from replay.environment.lock import quiet
 from replay.environment.packages import PackageSet
-from replay.environment.wheels import EPOCH, FORMAT, Unpacked, site_packages, unpack
+from replay.environment.wheels import EPOCH, FORMAT, Unpacked, short_version, site_packages, unpack
 from replay.environment.wheels import move as move_into_place
 from replay.errors import WheelError
 from replay.store.base import Store
@@ -95,7 +95,7 @@ def _own_files(interpreter: Interpreter) -> dict[str, str]:
     """Return the tree's own files: text, or `->` and the target of a symbolic link."""
     executable = PurePosixPath(interpreter.executable)
     settings = f"home = {executable.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
-    links = {"bin/python3": "->python", f"bin/python{interpreter.markers['python_version']}": "->python"}
+    links = {"bin/python3": "->python", f"bin/python{short_version(interpreter)}": "->python"}
     return {"bin/python": f"->{executable}", **links, "pyvenv.cfg": settings, FINDINGS: ""}
 
 

@@ -29,6 +29,7 @@ _NETWORK = {
     "SSLVerificationError",
     "SSLMissingError",
     "IncompleteDownloadError",
+    "RequestException",
 }
 _NO_WHEEL = "ask for a version that has such a wheel or choose another base; or build one (`pip wheel {name}`, on a "
 _NO_WHEEL += "machine of this kind that may run its code) and offer it with `--find-links FOLDER` in the requirements"
@@ -56,6 +57,8 @@ def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: In
     elif kinds & _NETWORK or (_silent(trouble, log) and not _anything_seen(trouble)):
         cause = f"the package index does not answer: {_lines((_silent(trouble, log) or [trouble['message']])[-1])}"
         do = "check the network and pip's index configuration, then repeat"
+    elif "OSError" in kinds:
+        cause, do = _lines(trouble["message"]), "make room for the store, or see why it cannot be written, then repeat"
     elif "UnsupportedPythonVersion" in kinds:
         cause, do = _lines(trouble["message"]), "ask for a version that supports this Python, or choose another base"
     elif "DistributionNotFound" in kinds and len(_requirers(trouble)) > 1:

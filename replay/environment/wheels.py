@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from replay.environment import archive, launchers
 from replay.environment.base import Interpreter
 from replay.environment.bytecode import Tool, compile_all
 from replay.environment.packages import PackageSet, Wheel
-from replay.errors import CorruptBlob, NotFound, WheelError
+from replay.errors import CorruptBlob, EngineError, NotFound, WheelError
 from replay.store.base import Store
 from replay.store.files import remove_tree, storing
 
@@ -33,8 +34,11 @@ EPOCH = 315532800
 FILES = "files.json"
 PREFIX = "prefix"
 
-_MALFORMED = (AssertionError, LookupError, TypeError, ValueError, configparser.Error, csv.Error)
-_MALFORMED += (FileExistsError, NotADirectoryError, IsADirectoryError)
+_MALFORMED = (
+    *(AssertionError, LookupError, TypeError, ValueError, configparser.Error, csv.Error),
+    *(FileExistsError, NotADirectoryError, IsADirectoryError),
+)
+"""What `installer` raises for a malformed wheel, besides its own errors."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,21 @@ class Unpacked:
     files: tuple[str, ...]
 
 
+def short_version(interpreter: Interpreter) -> str:
+    """Return X.Y, checked because paths are made of it and an image says what it likes. Raises EngineError."""
+    version = interpreter.markers.get("python_version", "")
+    if not re.fullmatch(r"\d{1,3}\.\d{1,3}", version):
+        raise EngineError(
+            f"the base's interpreter gives its version as {version!r}",
+            cause="it is not a Python that Replay knows, or the image lies",
+            do="choose a base with CPython 3.8 or newer",
+        )
+    return version
+
+
 def site_packages(interpreter: Interpreter) -> str:
-    """Return the path of site-packages in an environment of this interpreter."""
-    return f"lib/python{interpreter.markers['python_version']}/site-packages"
+    """Return the path of site-packages in an environment of this interpreter. Raises EngineError."""
+    return f"lib/python{short_version(interpreter)}/site-packages"
 
 
 def unpack(packages: PackageSet, interpreter: Interpreter, store: Store, tool: Tool) -> dict[str, Unpacked]:
@@ -109,18 +125,17 @@ def _unpack(wheel: Wheel, home: Path, interpreter: Interpreter, store: Store) ->
 
     blob = _verified(wheel, store)
     destination = _destination(home / PREFIX, interpreter, archive.identity(wheel.filename)[0])
-    with archive.opened(blob, wheel.filename) as opened, _refusing(wheel.filename, InstallerError):
+    with archive.opened(blob, wheel.filename) as opened, _refusing(wheel.filename, (InstallerError, *_MALFORMED)):
         opened.filename = wheel.filename  # WheelFile reads the name there; the blob's own is its hash
         install(WheelFile(opened), destination, {"INSTALLER": b"replay\n"})
 
 
 @contextmanager
-def _refusing(filename: str, *errors: type[Exception]) -> Iterator[None]:
+def _refusing(filename: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
     """Make of what `installer` raises for a malformed wheel the error that says so."""
-    malformed = (*errors, *_MALFORMED)
     try:
         yield
-    except malformed as error:
+    except errors as error:
         raise archive.unsafe(filename, f"it is not a valid wheel: {error or type(error).__name__}") from error
 
 
@@ -140,7 +155,7 @@ def _destination(prefix: Path, interpreter: Interpreter, name: str) -> Any:
     from installer.records import RecordEntry
     from installer.utils import Scheme
 
-    class Prefix(SchemeDictionaryDestination):  # type: ignore[misc]
+    class Prefix(SchemeDictionaryDestination):
         """Writes below `prefix`, and scripts that can be moved."""
 
         def write_script(self, name: str, module: str, attr: str, section: str) -> RecordEntry:  # noqa: ARG002
@@ -153,7 +168,7 @@ def _destination(prefix: Path, interpreter: Interpreter, name: str) -> Any:
             return self.write_to_fs(scheme, os.fspath(path), stream, is_executable)
 
     site = str(prefix / site_packages(interpreter))
-    headers = prefix / f"include/site/python{interpreter.markers['python_version']}" / name
+    headers = prefix / f"include/site/python{short_version(interpreter)}" / name
     schemes = {"purelib": site, "platlib": site, "scripts": str(prefix / "bin")}
     schemes |= {"headers": str(headers), "data": str(prefix)}
     return Prefix(schemes, interpreter="python", script_kind="posix")

@@ -18,7 +18,7 @@ from replay.environment.lock import lock
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.tree import Tree, assemble
 from replay.environment.wheels import site_packages
-from replay.errors import WheelError
+from replay.errors import EngineError, WheelError
 from replay.store.folder import FolderStore
 from tests.environment.making import interpreter, requirements, tool, wheel
 
@@ -166,3 +166,10 @@ def test_another_interpreter_is_another_tree(store: FolderStore) -> None:
     nothing = PackageSet(python=here.markers["python_version"], platform="any")
     one, two = (assemble(nothing, python, store, tool) for python in (here, other))
     assert one.path != two.path
+
+
+def test_an_interpreter_that_lies_about_its_version_makes_no_path(store: FolderStore) -> None:
+    here = interpreter()
+    liar = here.model_copy(update={"markers": {**here.markers, "python_version": "3/../../.."}})
+    with pytest.raises(EngineError, match="version"):
+        assemble(PackageSet(python="3.11", platform="any"), liar, store, tool)
