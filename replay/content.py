@@ -130,13 +130,14 @@ def _columnar(source: pa.Buffer, name: str, kind: Format) -> Content:
             table = file.read()
         else:
             table = _ipc(source)
-        table.validate()
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # offsets out of bounds would end this process, not raise
+        names = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(
             name, f"is no readable {kind} file: {error}", "it was truncated (the job was killed, or the disk was full)"
         ) from error
-    for column in table.schema:
-        dialect[f"type of {column.name}"] = str(column.type)
+    for column, stored in zip(names, table.schema.types, strict=True):
+        dialect[f"type of {column}"] = str(stored)
     return Content(kind, table=table, dialect=dialect)
 
 

@@ -96,8 +96,9 @@ def read_jsonl(source: pa.Buffer, name: str) -> pa.Table:
             fields = [f.with_type(pa.string()) if pa.types.is_timestamp(f.type) else f for f in table.schema]
             parse = arrow_json.ParseOptions(explicit_schema=pa.schema(fields))
             table = arrow_json.read_json(pa.BufferReader(source), read_options=options, parse_options=parse)
-        return table
-    except pa.ArrowException:  # fields of mixed types, or a line that is wrong: Python names it
+        table.validate(full=True)
+        return table.rename_columns(table.column_names)  # raises where a name is not UTF-8
+    except (pa.ArrowException, UnicodeDecodeError):  # fields of mixed types, or a line that is wrong: Python names it
         return records_table(list(_json_lines(source.to_pybytes(), name)))
 
 
