@@ -44,7 +44,8 @@ def compare_documents(
     if worse < len(findings):
         parts.append(f"{count(len(findings) - worse, 'value')} within tolerance")
     more = f" (the first {PATHS} are listed)" if len(findings) > PATHS else ""
-    numbers = {"changed": worse, "within_tolerance": len(findings) - worse}
+    unlisted = {f.name: f.numbers["spread"] for f in findings[PATHS:] if "spread" in f.numbers}
+    numbers = {"changed": worse, "within_tolerance": len(findings) - worse, "unlisted": unlisted}
     sentence = f"{clean(name)}: {', '.join(parts)}{more}"
     return Difference(name, "group", sentence, numbers, tuple(findings[:PATHS]))
 

@@ -89,12 +89,17 @@ def _collect(finding: Difference, parent: str, floors: dict[str, dict[str, float
     if finding.kind == "bytes":
         floors.setdefault(finding.name, {})[WHOLE] = 1.0
         return
-    seen = finding.numbers.get("spread")
-    if seen is not None:
-        places = floors.setdefault(parent, {})
-        places[finding.name] = max(places.get(finding.name, 0.0), MARGIN * seen)
+    if "spread" in finding.numbers:
+        _raise(floors, parent, finding.name, finding.numbers["spread"])
+    for place, seen in finding.numbers.get("unlisted", {}).items():
+        _raise(floors, finding.name, place, seen)
     for child in finding.children:
         _collect(child, finding.name, floors)
+
+
+def _raise(floors: dict[str, dict[str, float]], output: str, place: str, seen: float) -> None:
+    places = floors.setdefault(output, {})
+    places[place] = max(places.get(place, 0.0), MARGIN * seen)
 
 
 def _check(field: str, text: str | None) -> None:

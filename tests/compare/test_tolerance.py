@@ -41,6 +41,12 @@ def test_documents_and_bytes_have_a_floor_too() -> None:
     assert noise_floor([group]) == {"metrics": {"loss": 1.0, "id": 2.0}, "model": {"": 1.0}}
 
 
+def test_paths_that_a_report_does_not_list_have_a_floor_too() -> None:
+    first, again = ({f"loss{i}": value for i in range(80)} for value in (1.0, 1.5))
+    floor = noise_floor([compare_documents("metrics", first, again, OutputSpec(path="x"))])
+    assert floor == {"metrics": {f"loss{i}": 1.0 for i in range(80)}}
+
+
 def test_nulls_rows_and_types_are_never_noise() -> None:
     good, bad = pa.table({"id": [1, 2], "x": [1.0, 2.0]}), pa.table({"id": [1, 3], "x": pa.array([None, 2.0])})
     assert noise_floor([compare_tables("scores", good, bad, OutputSpec(path="x", key=("id",)))]) == {}
