@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunR
 from replay.engines.host import host
 from replay.engines.interpreters import find, minor
 from replay.engines.process import Job, Runner, ctrl_c
-from replay.engines.workspace import lay_in, open_up
+from replay.engines.workspace import discard, lay_in, open_up
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo
 
@@ -112,8 +111,7 @@ class LocalEngine:
                 )
             )
         finally:
-            open_up(scratch)
-            shutil.rmtree(scratch, ignore_errors=True)
+            discard(scratch)
             open_up(spec.workspace)
         return RunResult(ended.exit_code, ended.ended, ended.started, ended.seconds, ended.log, host())
 

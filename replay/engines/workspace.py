@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -73,6 +74,15 @@ def open_up(workspace: Path) -> None:
                         todo.append(folder / entry.name)
                     elif entry.is_file(follow_symlinks=False):
                         _allow(folder / entry.name, stat.S_IRUSR)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that a job wrote into, however it left it. What cannot be removed is left."""
+    open_up(folder)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # a thousand folders deep
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, capture_output=True)
 
 
 def _allow(path: Path, rights: int) -> None:

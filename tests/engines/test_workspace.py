@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replay.engines.base import Mount
-from replay.engines.workspace import lay_in, make_mountpoints, open_up
+from replay.engines.workspace import discard, lay_in, make_mountpoints, open_up
 from replay.errors import EngineError
 
 
@@ -57,10 +57,19 @@ def test_opening_up_follows_no_link(tmp_path: Path, workspace: Path) -> None:
     assert stat.S_IMODE(private.stat().st_mode) == 0o500
 
 
-def test_opening_up_any_depth(workspace: Path) -> None:
+def test_any_depth_can_be_opened_up_and_discarded(workspace: Path) -> None:
     folder = workspace
     for _ in range(1500):
         folder = folder / "d"
         folder.mkdir()
     open_up(workspace)
-    assert folder.is_dir()
+    discard(workspace)
+    assert not workspace.exists()
+
+
+def test_a_folder_that_its_job_locked_can_be_discarded(workspace: Path) -> None:
+    (workspace / "deep/locked").mkdir(parents=True)
+    (workspace / "deep/locked").chmod(0)
+    (workspace / "deep").chmod(0)
+    discard(workspace)
+    assert not workspace.exists()
