@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from replay.bisect.verdict import DataEffect
+from replay.errors import CompareError
 from replay.outputs import compare_outputs, divergence_of, key_overlap, shift_of
 from replay.record import RunRecord
 from replay.store.base import Store
@@ -38,10 +39,14 @@ def data_effect(good: RunRecord, today: RunRecord, store: Store) -> DataEffect:
 def distance(one: RunRecord, other: RunRecord, store: Store) -> float:
     """Return how far apart two runs' outputs are: 0 equal, 1 as far as it goes.
 
-    Row by row on the same rows, else by the largest distance of distributions (Kolmogorov-Smirnov).
+    Row by row on the same rows, else by the largest distance of distributions (Kolmogorov-Smirnov). Outputs
+    that cannot be compared any more are as far apart as it goes.
     """
-    overlap = key_overlap(one.outputs, other.outputs, store)
-    if overlap is None or overlap >= SAME_ROWS:
-        return divergence_of(one.outputs, other.outputs, store)
-    shifts = shift_of(one.outputs, other.outputs, store).values()
+    try:
+        overlap = key_overlap(one.outputs, other.outputs, store)
+        if overlap is None or overlap >= SAME_ROWS:
+            return divergence_of(one.outputs, other.outputs, store)
+        shifts = shift_of(one.outputs, other.outputs, store).values()
+    except CompareError:
+        return 1.0
     return max((shift.ks if shift.ks is not None else min(1.0, shift.psi) for shift in shifts), default=0.0)

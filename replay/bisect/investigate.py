@@ -11,7 +11,7 @@ from replay.bisect.search import Found, Outcome, Taken, drive, sweep
 from replay.bisect.verdict import DataEffect, Evidence, Group, Verdict, judge, settled
 from replay.compare.difference import Difference
 from replay.digest import canonical, of_bytes, short
-from replay.errors import ReplayError
+from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
 from replay.layers.release import Release, changes, keep, load
 from replay.record import RunRecord
@@ -221,7 +221,7 @@ def _by_outputs(case: Case) -> Verdict:
             case.lines.append(f"good execution over today's data could not be had: {why}")
             return _inputs_break_the_job(case, today)
         references[inputs] = today.record
-        effect = data_effect(case.good, today.record, case.bench.store)
+        effect = _effect(case, today.record)
         case.lines.append(f"good execution over today's data: {effect.sentence}")
 
     def outcome(probe: Probe) -> Outcome:
@@ -237,6 +237,13 @@ def _by_outputs(case: Case) -> Verdict:
     if effect is not None and effect.material:
         effect, shares = _split(case, effect, shares, references[inputs])
     return judge(_evidence(case, found, effect, shares))
+
+
+def _effect(case: Case, today: RunRecord) -> DataEffect:
+    try:
+        return data_effect(case.good, today, case.bench.store)
+    except CompareError as error:
+        return DataEffect(True, True, f"its outputs cannot be compared any more: {error.what}")
 
 
 def _scope(case: Case, execution: Taken, inputs: Taken, outcome: Callable[[Probe], Outcome]) -> Taken | None:
@@ -282,7 +289,11 @@ def _compared(case: Case, reference: RunRecord | None, probe: Probe) -> Outcome:
     if probe.record.exit_code != 0 or probe.record.ended != "exit":
         alike = (probe.record.exit_code, probe.record.ended) == (case.bad.exit_code, case.bad.ended)
         return "bad" if alike else "other"
-    difference = held_against(case.bench, reference, probe.record)
+    try:
+        difference = held_against(case.bench, reference, probe.record)
+    except CompareError:
+        # What cannot be read as a table any more is BAD's behaviour where BAD wrote the very same, and no one's else.
+        return "bad" if probe.record.outputs == case.bad.outputs else "other"
     return "bad" if difference is not None and difference.matters else "good"
 
 
