@@ -1,0 +1,209 @@
+"""A release captured from a real folder: ids by content, changes by name, mixes, and what a run sees of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from replay.config import load
+from replay.environment.base import Base
+from replay.environment.packages import PackageSet, Wheel
+from replay.errors import InputError, StoreError
+from replay.layers.base import Context, Workspace
+from replay.layers.release import Release, capture, changes, keep, mix, workspace
+from replay.layers.release import load as load_release
+from replay.store.memory import MemoryStore
+from replay.workspace import lay_out
+
+TOML = """
+[job]
+name = "churn"
+command = ["python", "score.py"]
+[runtime]
+env = ["TZ"]
+[pipeline]
+paths = ["score.py", "features/"]
+[model]
+paths = ["model/"]
+[data.customers]
+path = "data/customers.csv"
+key = "id"
+[data.calls]
+path = "data/calls/"
+[outputs.scores]
+path = "out/scores.csv"
+key = "id"
+"""
+BASE = Base(kind="host", reference="host", python="3.11.2", os="Debian 12", machine="x86_64")
+DIGEST = "sha256:" + "1" * 64
+
+
+def packages(**versions: str) -> PackageSet:
+    wheels = {
+        name: Wheel(version=version, filename=f"{name}-{version}.whl", blob=f"sha256:{version[0] * 64}", size=1)
+        for name, version in versions.items()
+    }
+    return PackageSet(python="3.11", platform="linux_x86_64", wheels=wheels)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "replay.toml": TOML,
+        "score.py": "print(1)\n",
+        "features/__init__.py": "",
+        "features/night.py": "NIGHT = 22\n",
+        "features/__pycache__/night.pyc": "never part of a job",
+        "model/churn.json": '{"w": 1}\n',
+        "data/customers.csv": "id,tariff\n007,A\n008,B\n",
+        "data/calls/1.csv": "id,n\n007,3\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def taken(project: Path, store: MemoryStore, environ: dict[str, str] | None = None, **versions: str) -> Release:
+    config = load(project)
+    context = Context(
+        root=project,
+        config=config,
+        store=store,
+        environ=environ or {},
+        base=BASE,
+        packages=packages(**versions),
+        command=tuple(config.job.command),
+    )
+    return capture(context)
+
+
+def names(good: Release, bad: Release) -> list[str]:
+    return [change.name for change in changes(good, bad)]
+
+
+def test_the_same_content_elsewhere_is_the_same_state(project: Path, store: MemoryStore, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for path in ("score.py", "replay.toml"):
+        shutil.copyfile(project / path, other / path)
+    for path in ("features", "model", "data"):
+        shutil.copytree(project / path, other / path, copy_function=shutil.copyfile)
+    assert taken(project, store).state.id == taken(other, MemoryStore()).state.id
+
+
+def test_each_change_has_its_name(project: Path, store: MemoryStore) -> None:
+    good = taken(project, store, {"TZ": "UTC"}, pandas="2.2.3", six="1.16")
+    (project / "features/night.py").write_text("NIGHT = 20\n")
+    (project / "features/new.py").write_text("")
+    (project / "model/churn.json").write_text('{"w": 2}\n')
+    (project / "data/customers.csv").write_text("id,tariff\n007,A\n009,B\n")
+    bad = taken(project, store, {"TZ": "Asia/Almaty"}, pandas="3.0.1")
+    assert names(good, bad) == [
+        "data/customers",
+        "pipeline/features/new.py",
+        "pipeline/features/night.py",
+        "model/churn.json",
+        "runtime/packages/pandas",
+        "runtime/packages/six",
+        "runtime/env/TZ",
+    ]
+
+
+def test_a_mix_takes_what_is_named_and_leaves_the_rest(project: Path, store: MemoryStore) -> None:
+    good = taken(project, store, {"TZ": "UTC"}, pandas="2.2.3")
+    (project / "score.py").write_text("print(2)\n")
+    bad = taken(project, store, {"TZ": "Asia/Almaty"}, pandas="3.0.1")
+    mixed = mix(good, bad, frozenset({"runtime/packages/pandas"}))
+    assert names(good, mixed) == ["runtime/packages/pandas"]
+    assert names(mixed, bad) == ["pipeline/score.py", "runtime/env/TZ"]
+    assert mix(good, bad, frozenset()) == good
+    assert mix(good, bad, frozenset(names(good, bad))) == bad
+
+
+def test_inputs_are_swapped_together(project: Path, store: MemoryStore) -> None:
+    good = taken(project, store)
+    (project / "data/customers.csv").write_text("id,tariff\n007,\n008,\n")
+    (project / "score.py").write_text("print(2)\n")
+    bad = taken(project, store)
+    mixed = mix(good, bad, frozenset({"data/customers"}))
+    assert mixed.layers["schema"] == bad.layers["schema"]
+    assert mixed.layers["data"] == bad.layers["data"]
+
+
+def test_a_kept_release_is_loaded_as_it_was(project: Path, store: MemoryStore) -> None:
+    release = taken(project, store)
+    assert load_release(store, keep(release, store)) == release
+
+
+@pytest.mark.parametrize(
+    ("spoil", "answer"),
+    [
+        (lambda file: file.chmod(0), "denied"),
+        (lambda file: file.unlink(), "missing"),
+        (lambda file: file.write_text(""), "empty"),
+    ],
+)
+def test_a_source_that_gives_nothing_is_an_answer_of_access(project: Path, store: MemoryStore, spoil, answer) -> None:  # noqa: ANN001
+    good = taken(project, store)
+    spoil(project / "data/customers.csv")
+    bad = taken(project, store)
+    (change,) = changes(good, bad)
+    assert (change.name, change.before, change.after) == ("access/customers", "granted", answer)
+
+
+def test_granting_again_what_bad_could_not_read_gives_the_data_back(project: Path, store: MemoryStore) -> None:
+    good = taken(project, store)
+    (project / "data/customers.csv").chmod(0)
+    (project / "score.py").write_text("print(2)\n")
+    bad = taken(project, store)
+    assert workspace(mix(good, bad, frozenset({"access/customers"}))).files["data/customers.csv"].blob is None
+    mended = workspace(mix(good, bad, frozenset({"pipeline/score.py"})))
+    assert mended.files["data/customers.csv"].blob is not None
+
+
+def test_a_declared_path_that_is_not_there_is_an_error(project: Path, store: MemoryStore) -> None:
+    (project / "score.py").unlink()
+    with pytest.raises(InputError, match=r"score\.py is not in"):
+        taken(project, store)
+
+
+def test_a_run_sees_folders_whole_files_alone_and_empty_outputs(
+    project: Path, store: MemoryStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    laid = lay_out(workspace(taken(project, store)), ["out/scores.csv"], store, folder)
+    assert sorted(mount.target for mount in laid.mounts) == [
+        "data/calls",
+        "data/customers.csv",
+        "features",
+        "model",
+        "score.py",
+    ]
+    assert (laid.work / "out").is_dir()
+    assert not list((laid.work / "out").iterdir())
+    assert (folder / "inputs/data/customers.csv").read_text().startswith("id,tariff\n007")
+
+
+def test_a_denied_source_is_there_and_closed(project: Path, store: MemoryStore, tmp_path: Path) -> None:
+    (project / "data/customers.csv").chmod(0)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    lay_out(workspace(taken(project, store)), ["out/scores.csv"], store, folder)
+    assert (folder / "inputs/data/customers.csv").stat().st_mode & 0o777 == 0
+
+
+@pytest.mark.parametrize("path", ["../escape", "/etc/passwd", "a/../../b"])
+def test_a_hostile_state_reaches_nothing_outside(path: str, store: MemoryStore, tmp_path: Path) -> None:
+    hostile = Workspace()
+    hostile.place(path, store.put(b"x").blob)
+    with pytest.raises(StoreError, match="outside the project"):
+        lay_out(hostile, [], store, tmp_path)
