@@ -181,7 +181,7 @@ def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name:
             case,
             "nondeterministic",
             f"the job is nondeterministic: {name} differs between reruns of the very same state ({_first(shown)})",
-            "fix its seeds (PYTHONHASHSEED, random_state, thread counts) or declare a tolerance, bind again, then bisect",
+            "fix its seeds (PYTHONHASHSEED, random_state, thread counts) or declare a tolerance, then bind again",
         )
     hosts = host_differences(recorded.host, repeats[0].host)
     where = "; hosts differ: " + "; ".join(hosts[:4]) if hosts else "; the hosts are alike"
@@ -333,7 +333,7 @@ def _by_test(case: Case) -> Verdict:
             do="run the test by hand in a folder with each run's outputs",
         )
     found = _sweep(case, case.everything, outcome)
-    shares = {name: 1.0 for name in found.guilty}
+    shares = dict.fromkeys(found.guilty, 1.0)
     return judge(_evidence(case, found, None, shares))
 
 

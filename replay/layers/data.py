@@ -35,7 +35,7 @@ class Data(Layer[DataLayer]):
 
     def capture(self, context: Context) -> DataLayer:
         """Keep every source that the access layer found readable."""
-        answers = cast(AccessLayer, context.done["access"]).sources
+        answers = cast("AccessLayer", context.done["access"]).sources
         sources: dict[str, Snapshot | None] = {}
         for name, source in sorted(context.config.data.items()):
             answer = answers[name]

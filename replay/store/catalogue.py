@@ -70,9 +70,11 @@ class Catalogue:
 
     def point(self, tag: str, manifest: Descriptor, run: str | None) -> None:
         """Point a tag at a manifest (and a run), replacing what it pointed at. Raises StoreError."""
-        with storing("write a tag"), locked(self._lock):
-            index = Index(manifests=tuple(self.tags().values())).pointing(tag, manifest, run)
-            write_whole(self.index_file, index.encode(), self._work.temporary())
+        with storing("write a tag"):
+            temporary = self._work.temporary()  # before the lock, which it may need itself
+            with locked(self._lock):
+                index = Index(manifests=tuple(self.tags().values())).pointing(tag, manifest, run)
+                write_whole(self.index_file, index.encode(), temporary)
 
     def _file(self, state_id: str) -> Path:
         return self.states / state_id.removeprefix("sha256:")

@@ -16,7 +16,7 @@ from replay.errors import CorruptBlob, InputError, NotFound, StoreError
 from replay.store.base import Resolved
 from replay.store.folder import FolderStore
 from tests.store.contract import StoreContract
-from tests.store.samples import add_runs, add_state
+from tests.store.samples import add_runs, add_state, record
 
 
 def overwrite(file: Path, data: bytes) -> None:
@@ -53,6 +53,16 @@ def test_what_one_process_wrote_the_next_reads(store: FolderStore) -> None:
     again = FolderStore.open(store.root, create=False)
     assert [entry.run for entry in again.runs()] == runs
     assert again.resolve("prod") == Resolved(state, runs[0])
+
+
+def test_each_kind_of_write_can_be_the_first_of_a_process(store: FolderStore) -> None:
+    state = add_state(store)
+    new = record(store, state, 1)
+    FolderStore.open(store.root).tag("prod", Resolved(state, None))
+    FolderStore.open(store.root).add_run(new)
+    FolderStore.open(store.root).scratch("rerun")
+    assert store.resolve("last") == Resolved(state, new.id)
+    assert store.resolve("prod") == Resolved(state, None)
 
 
 def test_no_store_is_made_unless_asked(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ CHECKS = {
     "ruff format": ["ruff", "format", "--check", "--quiet", "."],
     "mypy": ["mypy", "--no-error-summary"],
 }
+# A test that hangs is stopped with its stack and named, rather than all of the run with it.
+HANGS = ["-o", "faulthandler_timeout=300", "-o", "faulthandler_exit_on_timeout=true"]
 WORKERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
@@ -39,7 +41,7 @@ def main() -> int:
         failed = [name for name, command in CHECKS.items() if not passes(name, command)]
         say(f"pytest with {WORKERS} workers" + ("" if everything else ", without the slow tests (make test-all)"))
         selection = [] if everything else ["-m", "not slow"]
-        pytest = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "worksteal"]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "worksteal", *HANGS]
         code = run([*pytest, *selection, *arguments], environment)
     if failed:
         say(f"failed: {', '.join(failed)}")
