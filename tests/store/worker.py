@@ -20,9 +20,8 @@ from replay.store.base import Resolved
 from replay.store.folder import FolderStore
 from tests.store.samples import add_state, record
 
-TOUCHES_FILES = set(
-    "mkdir rmdir open close write flush fsync fchmod chmod utime rename replace unlink flock truncate ftruncate".split()
-)
+TOUCHES_FILES = {"mkdir", "rmdir", "open", "close", "write", "flush", "fsync", "fchmod", "chmod", "utime", "rename"}
+TOUCHES_FILES |= {"replace", "unlink", "flock", "truncate", "ftruncate"}
 
 
 def write(root: Path, job: str, count: int) -> None:
