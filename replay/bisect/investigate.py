@@ -229,7 +229,7 @@ def _by_outputs(case: Case) -> Verdict:
 
     if not execution:
         return judge(_evidence(case, None, effect))
-    scope = _scope(case, execution, inputs, outcome)
+    scope = _scope(case, execution, inputs, outcome, references[inputs])
     if scope is None:
         return judge(_evidence(case, None, effect))
     found = _sweep(case, scope, outcome)
@@ -246,12 +246,14 @@ def _effect(case: Case, today: RunRecord) -> DataEffect:
         return DataEffect(True, True, f"its outputs cannot be compared any more: {error.what}")
 
 
-def _scope(case: Case, execution: Taken, inputs: Taken, outcome: Callable[[Probe], Outcome]) -> Taken | None:
+def _scope(
+    case: Case, execution: Taken, inputs: Taken, outcome: Callable[[Probe], Outcome], reference: RunRecord
+) -> Taken | None:
     """Return the groups to sweep, or None where execution is innocent over both data sets."""
     bad = case.prober.all([case.everything])[0]
     if outcome(bad) == "bad":
-        if inputs:
-            case.lines.append("over today's data, good and today's execution differ")
+        same = "over today's data" if inputs else "over the same inputs"
+        case.lines.append(f"{same}, today's execution differs from the good one: {_moved(case, reference)}")
         return case.everything
     if not inputs:
         case.lines.append("GOOD and BAD give the same outputs")
@@ -272,6 +274,7 @@ def _sweep(case: Case, scope: Taken, outcome: Callable[[Probe], Outcome]) -> Fou
     items = [name for name in case.groups if name in scope]
     if len(items) == 1:
         only = frozenset(items)
+        case.lines.append(f"{items[0]} is all that differs: taking it is BAD, reverting it is GOOD")
         return Found((only,), (only,), {NOTHING: "good", only: "bad"})
     found = drive(sweep(items), answer)
     for taken, result in found.outcomes.items():
@@ -405,6 +408,15 @@ def _stop(case: Case, kind: str, sentence: str, advice: str) -> Verdict:
     return settled(_evidence(case, None, None), kind, sentence, advice)  # type: ignore[arg-type]
 
 
+def _moved(case: Case, reference: RunRecord) -> str:
+    """Say in a line how BAD's outputs differ from those of good execution over the same inputs."""
+    try:
+        difference = held_against(case.bench, reference, case.bad)
+    except CompareError as error:
+        return error.what
+    return _first(difference) if difference else "not at all"
+
+
 def _named(taken: Taken, scope: Taken) -> str:
     inverse = scope - taken
     if len(taken) <= len(inverse):
@@ -414,7 +426,7 @@ def _named(taken: Taken, scope: Taken) -> str:
 
 def _first(difference: Difference) -> str:
     leaf = difference
-    while leaf.kind == "group" and leaf.children:
+    if leaf.kind == "group" and leaf.children:
         leaf = next((child for child in leaf.children if child.matters), leaf.children[0])
     return leaf.sentence
 

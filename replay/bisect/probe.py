@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -90,7 +89,6 @@ class Prober:
             self._say(f"{label}: known already")
             return self._ended(Probe(taken, state, record, cached=True), "cached")
         self._say(f"{label} …")
-        begin = time.perf_counter()
         try:
             record = execute(self.bench, release, self.order)
         except UNREACHABLE:
@@ -100,7 +98,6 @@ class Prober:
             return self._ended(Probe(taken, state, None, cached=False, trouble=error.what), "unresolved")
         self.bench.store.add_run(record)
         _remember(memory, record)
-        self._say(f"{label}: ended after {time.perf_counter() - begin:.1f} s")
         return self._ended(Probe(taken, state, record, cached=False), "run")
 
     def _ended(self, probe: Probe, how: str) -> Probe:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from replay.bisect.search import Found, Taken
+from replay.bisect.search import Found, Outcome, Taken
 from replay.state import Change
 
 Kind = Literal[
@@ -58,6 +58,14 @@ class Culprit(_Result):
     mends: bool
 
 
+class Tried(_Result):
+    """One mix whose outcome is known: which groups it took from which side."""
+
+    from_good: tuple[str, ...]
+    from_bad: tuple[str, ...]
+    outcome: Outcome
+
+
 class Probes(_Result):
     """How many executions the answer cost."""
 
@@ -67,7 +75,10 @@ class Probes(_Result):
 
 
 class Verdict(_Result):
-    """The answer of `bisect` and `verify`: one shape for people, gates and scripts."""
+    """The answer of `bisect` and `verify`: one shape for people, gates and scripts.
+
+    `tried` is for reports that draw the mixes; `evidence` says the same in words, and only that is in the JSON.
+    """
 
     verdict: Kind
     retrain: bool
@@ -79,6 +90,7 @@ class Verdict(_Result):
     gaps: tuple[str, ...] = ()
     not_held: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = Field(default=(), exclude=True)
     probes: Probes = Probes()
     good: str
     bad: str
@@ -176,6 +188,7 @@ def settled(evidence: Evidence, kind: Kind, sentence: str, advice: str) -> Verdi
         advice=advice,
         confidence=confidence(evidence.executions) if kind == "no-difference" else 0.0,
         evidence=evidence.lines,
+        tried=_tried(evidence),
         not_held=evidence.not_held,
         probes=evidence.probes,
         good=evidence.good,
@@ -258,8 +271,13 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
     retrain = kind == "data-drift" and (evidence.data is None or evidence.data.material)
     mended = [change for culprit in culprits for change in culprit.changes if not change.startswith("data")]
     guilty = {change for culprit in culprits for change in culprit.changes}
-    # Inputs that were never isolated on their own are cleared only where the data effect was looked at.
-    cleared = tuple(group.label for group in evidence.groups.values() if group.label not in guilty)
+    # Data that moved the outputs a little is no culprit, and not cleared either.
+    moved = evidence.data is not None and evidence.data.matters
+    cleared = tuple(
+        group.label
+        for group in evidence.groups.values()
+        if group.label not in guilty and not (group.name == "inputs" and moved)
+    )
     return Verdict(
         verdict=kind,
         retrain=retrain,
@@ -271,10 +289,25 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
         gaps=gaps,
         not_held=evidence.not_held,
         evidence=evidence.lines,
+        tried=_tried(evidence),
         probes=evidence.probes,
         good=evidence.good,
         bad=evidence.bad,
         fix=evidence.fix,
+    )
+
+
+def _tried(evidence: Evidence) -> tuple[Tried, ...]:
+    """Return the mixes that were looked at, from GOOD to BAD."""
+    outcomes = evidence.found.outcomes if evidence.found else {}
+    names = tuple(evidence.groups)
+    return tuple(
+        Tried(
+            from_good=tuple(name for name in names if name not in taken),
+            from_bad=tuple(name for name in names if name in taken),
+            outcome=outcome,
+        )
+        for taken, outcome in sorted(outcomes.items(), key=lambda item: (len(item[0]), sorted(item[0])))
     )
 
 

@@ -1,20 +1,23 @@
 """The verdict as one HTML file that one can look at: no script, no network, made to be attached to a ticket.
 
-Pure. Whatever comes from a state, a log or a name is escaped, and control characters are shown as such.
+Whatever comes from a state, a log or a name is escaped, cut where it is long, and characters that do not print
+(also those that turn the direction of a line) are spelled out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
-from replay.bisect.verdict import Culprit, Verdict
+from replay.bisect.verdict import EXIT_CODES, GATE, Culprit, Tried, Verdict
 from replay.digest import short
 from replay.record import RunRecord
-from replay.report.text import clip, when
+from replay.report.text import when
 from replay.rerun import ending
+from replay.store.refs import shown
 
-TITLES = {
+TITLES: Mapping[str, str] = {
     "execution-state-drift": "Execution state drift",
     "model-change": "Model change",
     "data-drift": "Data drift",
@@ -24,112 +27,214 @@ TITLES = {
     "no-difference": "No difference",
     "inconclusive": "Inconclusive",
 }
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2127; --soft: #5b6570; --line: #d9dee3; --paper: #fff; --card: #f5f7f9;
-        --no: #b3261e; --yes: #1a7f45; --bar: #3565c9 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e7eaee; --soft: #9aa5b1; --line: #39424c; --paper: #14181d; --card: #1d232a; --no: #ff8a80;
-          --yes: #66d19e; --bar: #7ea6ff } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-       max-width: 60rem; padding: 0 1.25rem; overflow-wrap: anywhere }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: .2rem 0 .6rem }
-h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .25rem }
-.kind, .soft { color: var(--soft) }
-.kind { text-transform: uppercase; letter-spacing: .06em; font-size: .8rem }
-.answer { background: var(--card); border-left: .35rem solid var(--no); padding: .8rem 1rem; margin: 1rem 0 }
-.answer.yes { border-color: var(--yes) }
-.answer b { font-size: 1.15rem }
-table { border-collapse: collapse; width: 100% }
-th { text-align: left; font-weight: 600; color: var(--soft); font-size: .85rem }
-th, td { padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-code { font: .88em ui-monospace, monospace }
-.bar { display: inline-block; height: .6rem; background: var(--bar); border-radius: 2px; margin-right: .4rem }
-ul { padding-left: 1.2rem; margin: .3rem 0 }
-footer { margin-top: 2.5rem; font-size: .85rem; color: var(--soft) }
-@media print { body { margin: 0; max-width: none } .answer { break-inside: avoid } }
-"""
+OUTCOMES: Mapping[str, str] = {
+    "good": "✓ as GOOD",
+    "bad": "✗ not as GOOD",
+    "other": "? failed in a way of its own",
+    "unresolved": "? could not run",
+}
+GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""The Content-Security-Policy of the page: a browser is told to run and to fetch nothing."""
 
 
 def page(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
     """Return the report as a whole HTML document."""
+    style = Path(__file__).with_name("page.css").read_text("utf-8")
     title = TITLES[found.verdict]
     body = [
-        f'<div class="kind">Replay: {_text(good.job)}</div>',
+        f'<div class="kind">Replay: job {_text(good.job)}</div>',
         f"<h1>{title}</h1>",
-        f"<p>{_text(found.sentence, 4000)}.</p>",
+        f'<p class="lead">{_text(found.sentence, 1500)}.</p>',
         _answer(found),
         _culprits(found.culprits),
-        _list("Cleared by running", found.cleared, code=True),
+        _cleared(found.cleared),
         _list("Not told apart", found.gaps),
-        _list("Evidence", found.evidence),
+        _evidence(found),
+        _fix(found),
+        _confidence(found),
+        _not_held(found.not_held),
         _runs(good, bad),
-        _list("Not held fixed by the engine", found.not_held),
-        _footer(found),
+        _further(found, good, bad),
     ]
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}: {_text(good.job)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n<body>\n'
+        f'<!DOCTYPE html>\n<html lang="en" dir="ltr"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}: {_text(good.job)}</title>\n<style>\n{style}</style></head>\n<body>\n"
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
 
 
 def _answer(found: Verdict) -> str:
-    word, look = ("Retrain: yes", "answer yes") if found.retrain else ("Retrain: no", "answer")
-    return f'<div class="{look}"><b>{word}.</b> {_text(found.advice, 2000)}.</div>'
+    if found.retrain:
+        word, look = "Retrain: yes", "answer yes"
+    else:
+        word, look = "Retrain: no", "answer" if GATE[found.verdict] != 3 else "answer undecided"
+    if EXIT_CODES.get(found.verdict) == 3:
+        look = "answer undecided"
+    return f'<div class="{look}"><b>{word}</b><span>{_text(found.advice, 1500)}.</span></div>'
 
 
 def _culprits(culprits: Sequence[Culprit]) -> str:
     if not culprits:
         return ""
     rows = "".join(row for culprit in culprits for row in _culprit_rows(culprit))
-    heads = "".join(f"<th>{head}</th>" for head in ("Share", "Culprit", "From", "To", "Breaks GOOD", "Mends BAD"))
-    return f"<h2>What did it</h2><table><tr>{heads}</tr>{rows}</table>"
+    heads = _heads("Share", "Culprit", "From", "To", "Breaks GOOD", "Mends BAD")
+    note = (
+        "Share: how much of the outputs' movement it explains, alone or by being reverted. Breaks GOOD: taken into "
+        "the good state it reproduces the change. Mends BAD: reverted in the bad state it undoes it."
+    )
+    return f'<h2>What did it</h2><table>{heads}{rows}</table><p class="note">{note}</p>'
 
 
-def _culprit_rows(culprit: Culprit) -> Iterable[str]:
+def _culprit_rows(culprit: Culprit) -> Iterator[str]:
+    width = round(min(1.0, max(0.0, culprit.share)) * 100)
+    bar = f'<span class="track"><i style="width:{width}%"></i></span>{culprit.share:.0%}'
     for number, name in enumerate(culprit.changes):
-        width = max(2, round(culprit.share * 60))
-        share = (
-            f'<span class="bar" style="width:{width}px"></span>{culprit.share:.0%}' if number == 0 else "together with"
-        )
-        values = (culprit.before.get(name), culprit.after.get(name))
-        cells = [share, f"<code>{_text(name)}</code>", *(f"<code>{_text(clip(value, 120))}</code>" for value in values)]
+        share = bar if number == 0 else f"{'tied to' if culprit.relation == 'inseparable' else 'together with'} it"
+        was, became = culprit.before.get(name), culprit.after.get(name)
+        cells = [_code(name), _value(was), _value(became)]
         cells += ["yes" if culprit.breaks else "no", "yes" if culprit.mends else "not alone"]
-        yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        yield f'<tr><td class="share">{share}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _list(head: str, items: Sequence[str], *, code: bool = False) -> str:
+def _cleared(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    items = "".join(f"<li>{_code(name)}</li>" for name in names)
+    return f'<h2>What was cleared</h2><p class="note">It changed as well, and did not do it.</p><ul class="cleared">{items}</ul>'
+
+
+def _list(head: str, items: Sequence[str]) -> str:
     if not items:
         return ""
-    shown = (f"<code>{_text(item, 1000)}</code>" if code else _text(item, 1000) for item in items)
-    return f"<h2>{head}</h2><ul>" + "".join(f"<li>{item}</li>" for item in shown) + "</ul>"
+    return f"<h2>{head}</h2><ul>" + "".join(f"<li>{_text(item, 600)}</li>" for item in items) + "</ul>"
+
+
+def _evidence(found: Verdict) -> str:
+    if not found.evidence and not found.tried:
+        return ""
+    count = found.probes
+    cost = f"{count.run} probes run, {count.cached} known already, {count.unresolved} could not run."
+    words = _list("Evidence", found.evidence) or "<h2>Evidence</h2>"
+    return f'{words}{_mixes(found.tried)}<p class="note">{cost}</p>'
+
+
+def _mixes(tried: Sequence[Tried]) -> str:
+    """Return the mixes as a matrix: a row a mix, a column a layer, and where each layer came from."""
+    if not tried:
+        return ""
+    names = sorted({*tried[0].from_good, *tried[0].from_bad})
+    heads = _heads("", *map(_text, names), "Outputs")
+    rows = "".join(_mix_row(mix, names) for mix in tried)
+    note = (
+        "A row is a mix that was run: each layer as in GOOD or as in BAD. Outputs are held against good execution "
+        "over the same input rows (or judged by --test)."
+    )
+    return f'<p class="note">{note}</p><table class="mixes">{heads}{rows}</table>'
+
+
+def _mix_row(mix: Tried, names: Sequence[str]) -> str:
+    label = "GOOD" if not mix.from_bad else "BAD" if not mix.from_good else ""
+    cells = "".join(
+        '<td class="from-bad">bad</td>' if name in mix.from_bad else '<td class="from-good">good</td>' for name in names
+    )
+    return f'<tr><td>{label}</td>{cells}<td class="{mix.outcome}">{OUTCOMES[mix.outcome]}</td></tr>'
+
+
+def _fix(found: Verdict) -> str:
+    if not found.fix:
+        return ""
+    return (
+        "<h2>The fix</h2><p>BAD with the culprit reverted was run and is good: state "
+        f"<code>{short(found.fix)}</code>.</p>"
+    )
+
+
+def _confidence(found: Verdict) -> str:
+    if not found.confidence:
+        said = "None is given, because no cause is claimed."
+    else:
+        said = (
+            f"<b>{found.confidence:.2f}</b>: the chance that the next execution agrees as well, by the rule of "
+            "succession, (n + 1) / (n + 2), over the n executions looked at. It speaks of the recorded layers, not of "
+            "what was not held fixed."
+        )
+    return f"<h2>Confidence</h2><p>{said}</p>"
+
+
+def _not_held(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return ""
+    rows = "".join(
+        f"<tr><th>{_text(name)}</th><td>{_text(why, 600)}</td></tr>"
+        for name, _, why in (reason.partition(": ") for reason in reasons)
+    )
+    return f"<h2>Not held fixed by the engine</h2><table>{rows}</table>"
 
 
 def _runs(good: RunRecord, bad: RunRecord) -> str:
-    rows = "".join(
-        f"<tr><td>{name}</td><td><code>{short(record.id)}</code></td><td>{_text(when(record.started))}</td>"
-        f"<td>{_text(record.engine.name)} {_text(record.engine.version)}</td><td>{_text(ending(record))}</td>"
-        f"<td><code>{short(record.state)}</code></td></tr>"
-        for name, record in (("GOOD", good), ("BAD", bad))
+    one, other = _facts(good), _facts(bad)
+    rows = "".join(_side_row(name, one.get(name, ()), other.get(name, ())) for name in {**one, **other})
+    return f'<h2>The two runs</h2><table class="side">{_heads("", "GOOD", "BAD")}{rows}</table>'
+
+
+def _side_row(name: str, good: Sequence[str], bad: Sequence[str]) -> str:
+    mark = ' class="differs"' if good != bad and name != "Run" else ""
+    cells = "".join(f"<td>{'<br>'.join(_text(line, 300) for line in side) or '–'}</td>" for side in (good, bad))
+    return f"<tr{mark}><th>{name}</th>{cells}</tr>"
+
+
+def _facts(record: RunRecord) -> dict[str, Sequence[str]]:
+    """Return what is known of a run, by the names of the table's rows."""
+    host, git = record.host, record.provenance
+    commit = git.git_commit and git.git_commit[:12] + (" with uncommitted changes" if git.git_dirty else "")
+    machine = (host.cpu, f"{host.cores} cores, {host.memory} MiB", host.kernel) if host.cpu or host.kernel else ()
+    facts: dict[str, Sequence[str]] = {
+        "Run": [short(record.id)],
+        "State": [short(record.state)],
+        "Started": [f"{when(record.started)} UTC"],
+        "Engine": [f"{record.engine.name} {record.engine.version}".rstrip()],
+        "Ended with": [f"{ending(record)} after {record.milliseconds.get('job', 0) / 1000:.2f} s"],
+        "Outputs": list(_outputs(record)),
+        "Git commit": [commit] if commit else [],
+        "Host": [line for line in machine if line],
+        "Notes": [*(f"{path} changed while the job ran" for path in record.changed_inputs), *record.findings],
+    }
+    return {name: lines for name, lines in facts.items() if lines}
+
+
+def _outputs(record: RunRecord) -> Iterator[str]:
+    for name, output in record.outputs.items():
+        if output.missing:
+            yield f"{name}: {output.spec.path} was not written"
+        for path, entry in output.files.items():
+            yield f"{name}: {path}, {entry.size:,} bytes, {short(entry.blob)}"
+
+
+def _further(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
+    commands = [f"replay diff {short(good.id)} {short(bad.id)}", f"replay rerun {short(good.id)}"]
+    commands += [f"replay show {short(found.fix)}"] if found.fix else []
+    gate = GATE[found.verdict]
+    return (
+        f"<footer>As a gate before retraining (<code>replay verify</code>): {GATES[gate]}, exit code {gate}. "
+        "To look further: " + ", ".join(f"<code>{command}</code>" for command in commands) + ".</footer>"
     )
-    heads = "".join(f"<th>{head}</th>" for head in ("", "Run", "When (UTC)", "Engine", "Ended with", "State"))
-    return f"<h2>The two runs</h2><table><tr>{heads}</tr>{rows}</table>"
 
 
-def _footer(found: Verdict) -> str:
-    count = found.probes
-    lines = [f"{count.run} probes run, {count.cached} known already, {count.unresolved} could not run."]
-    if found.confidence:
-        lines.append(
-            f"Confidence {found.confidence:.2f}: the chance that the next execution agrees as well, by the rule of "
-            "succession over those that did."
-        )
-    if found.fix:
-        lines.append(f"BAD with the culprit reverted was run and is good: state <code>{short(found.fix)}</code>.")
-    return "<footer>" + " ".join(lines) + "</footer>"
+def _heads(*names: str) -> str:
+    return "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
+
+
+def _value(value: str | None) -> str:
+    return '<span class="note">absent</span>' if value is None else _code(value, 120)
+
+
+def _code(value: str, widest: int = 200) -> str:
+    return f"<code>{_text(value, widest)}</code>"
 
 
 def _text(value: str, widest: int = 200) -> str:
-    return escape(clip(value, widest))
+    return escape(shown(value, widest))

@@ -69,9 +69,9 @@ def outputs(record: RunRecord) -> list[str]:
     return lines
 
 
-def not_held(reasons: Mapping[str, str]) -> list[str]:
-    """Return what an engine could not hold fixed."""
-    return [f"not held fixed: {name} ({reason})" for name, reason in sorted(reasons.items())]
+def not_held(reasons: Mapping[str, object]) -> list[str]:
+    """Return what an engine could not hold fixed, on one line; `show` and `--json` give the reasons."""
+    return [f"not held fixed: {', '.join(sorted(reasons))}"] if reasons else []
 
 
 def log(entries: Iterable[RunEntry], tags: Mapping[str, Sequence[str]]) -> str:
@@ -102,7 +102,7 @@ def state(release: Release, record: RunRecord | None) -> str:
         if record.provenance.git_commit:
             dirty = " with uncommitted changes" if record.provenance.git_dirty else ""
             lines.append(f"git    {record.provenance.git_commit[:12]}{dirty}")
-        lines += not_held(record.not_held)
+        lines += [f"not held fixed: {name} ({reason})" for name, reason in sorted(record.not_held.items())]
     lines.append(f"state  {release.state.id}")
     lines += [f"  {name:9}{short(release.state.layers[name])}" for name in LAYERS]
     return "\n".join(lines)
@@ -165,7 +165,7 @@ def verdict(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
     lines += [f"gap: {gap}" for gap in found.gaps]
     if found.evidence:
         lines += ["", "evidence:", *(f"  {line}" for line in found.evidence)]
-    lines += ["", *(f"not held fixed: {line}" for line in found.not_held)]
+    lines += ["", *not_held(dict.fromkeys(line.split(":", 1)[0] for line in found.not_held))]
     count = found.probes
     lines.append(f"probes: {count.run} run, {count.cached} known already, {count.unresolved} could not run")
     if found.fix:
