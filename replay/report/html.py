@@ -34,6 +34,7 @@ OUTCOMES: Mapping[str, str] = {
     "unresolved": "? could not run",
 }
 GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
+ALWAYS_DIFFER = frozenset({"Run", "Started", "Took"})
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The Content-Security-Policy of the page: a browser is told to run and to fetch nothing."""
 
@@ -45,11 +46,11 @@ def page(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
     body = [
         f'<div class="kind">Replay: job {_text(good.job)}</div>',
         f"<h1>{title}</h1>",
-        f'<p class="lead">{_text(found.sentence, 1500)}.</p>',
+        f'<p class="lead">{_text(found.sentence, 1000)}.</p>',
         _answer(found),
         _culprits(found.culprits),
         _cleared(found.cleared),
-        _list("Not told apart", found.gaps),
+        _gaps(found.gaps),
         _evidence(found),
         _fix(found),
         _confidence(found),
@@ -68,13 +69,10 @@ def page(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
 
 
 def _answer(found: Verdict) -> str:
-    if found.retrain:
-        word, look = "Retrain: yes", "answer yes"
-    else:
-        word, look = "Retrain: no", "answer" if GATE[found.verdict] != 3 else "answer undecided"
-    if EXIT_CODES.get(found.verdict) == 3:
-        look = "answer undecided"
-    return f'<div class="{look}"><b>{word}</b><span>{_text(found.advice, 1500)}.</span></div>'
+    word = "Retrain: yes" if found.retrain else "Retrain: no"
+    undecided = EXIT_CODES.get(found.verdict) == 3
+    look = "answer yes" if found.retrain else "answer undecided" if undecided else "answer"
+    return f'<div class="{look}"><b>{word}</b><span>{_text(found.advice, 1000)}.</span></div>'
 
 
 def _culprits(culprits: Sequence[Culprit]) -> str:
@@ -104,22 +102,22 @@ def _cleared(names: Sequence[str]) -> str:
     if not names:
         return ""
     items = "".join(f"<li>{_code(name)}</li>" for name in names)
-    return f'<h2>What was cleared</h2><p class="note">It changed as well, and did not do it.</p><ul class="cleared">{items}</ul>'
+    note = '<p class="note">It changed as well, and did not do it.</p>'
+    return f'<h2>What was cleared</h2>{note}<ul class="cleared">{items}</ul>'
 
 
-def _list(head: str, items: Sequence[str]) -> str:
-    if not items:
-        return ""
-    return f"<h2>{head}</h2><ul>" + "".join(f"<li>{_text(item, 600)}</li>" for item in items) + "</ul>"
+def _gaps(gaps: Sequence[str]) -> str:
+    return f"<h2>Not told apart</h2>{_list(gaps)}" if gaps else ""
+
+
+def _list(items: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{_text(item, 600)}</li>" for item in items) + "</ul>" if items else ""
 
 
 def _evidence(found: Verdict) -> str:
-    if not found.evidence and not found.tried:
-        return ""
     count = found.probes
     cost = f"{count.run} probes run, {count.cached} known already, {count.unresolved} could not run."
-    words = _list("Evidence", found.evidence) or "<h2>Evidence</h2>"
-    return f'{words}{_mixes(found.tried)}<p class="note">{cost}</p>'
+    return f'<h2>Evidence</h2>{_mixes(found.tried)}{_list(found.evidence)}<p class="note">{cost}</p>'
 
 
 def _mixes(tried: Sequence[Tried]) -> str:
@@ -172,7 +170,7 @@ def _not_held(reasons: Sequence[str]) -> str:
         f"<tr><th>{_text(name)}</th><td>{_text(why, 600)}</td></tr>"
         for name, _, why in (reason.partition(": ") for reason in reasons)
     )
-    return f"<h2>Not held fixed by the engine</h2><table>{rows}</table>"
+    return f'<h2>Not held fixed by the engine</h2><table class="reasons">{rows}</table>'
 
 
 def _runs(good: RunRecord, bad: RunRecord) -> str:
@@ -182,7 +180,7 @@ def _runs(good: RunRecord, bad: RunRecord) -> str:
 
 
 def _side_row(name: str, good: Sequence[str], bad: Sequence[str]) -> str:
-    mark = ' class="differs"' if good != bad and name != "Run" else ""
+    mark = ' class="differs"' if good != bad and name not in ALWAYS_DIFFER else ""
     cells = "".join(f"<td>{'<br>'.join(_text(line, 300) for line in side) or '–'}</td>" for side in (good, bad))
     return f"<tr{mark}><th>{name}</th>{cells}</tr>"
 
@@ -197,7 +195,8 @@ def _facts(record: RunRecord) -> dict[str, Sequence[str]]:
         "State": [short(record.state)],
         "Started": [f"{when(record.started)} UTC"],
         "Engine": [f"{record.engine.name} {record.engine.version}".rstrip()],
-        "Ended with": [f"{ending(record)} after {record.milliseconds.get('job', 0) / 1000:.2f} s"],
+        "Ended with": [ending(record)],
+        "Took": [f"{record.milliseconds.get('job', 0) / 1000:.2f} s"],
         "Outputs": list(_outputs(record)),
         "Git commit": [commit] if commit else [],
         "Host": [line for line in machine if line],
@@ -229,7 +228,7 @@ def _heads(*names: str) -> str:
 
 
 def _value(value: str | None) -> str:
-    return '<span class="note">absent</span>' if value is None else _code(value, 120)
+    return '<span class="absent">absent</span>' if value is None else _code(value, 120)
 
 
 def _code(value: str, widest: int = 200) -> str:
