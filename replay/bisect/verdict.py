@@ -47,13 +47,17 @@ class _Result(BaseModel):
 
 
 class Culprit(_Result):
-    """One cause: the changes that act as one, what they were and became, and what was shown of them."""
+    """One cause: the changes that act as one, what they were and became, and what was shown of them.
+
+    `relation` says why they are one; `share` (0 to 1) how much of the outputs' movement they explain. `breaks`: taken
+    into GOOD they reproduce it; `mends`: reverted in BAD they alone undo it. In JSON `before` is `from`, `after` `to`.
+    """
 
     changes: tuple[str, ...]
     relation: Relation
     share: float
-    before: dict[str, str | None]
-    after: dict[str, str | None]
+    before: dict[str, str | None] = Field(serialization_alias="from")
+    after: dict[str, str | None] = Field(serialization_alias="to")
     breaks: bool
     mends: bool
 
@@ -77,7 +81,10 @@ class Probes(_Result):
 class Verdict(_Result):
     """The answer of `bisect` and `verify`: one shape for people, gates and scripts.
 
-    `tried` is for reports that draw the mixes; `evidence` says the same in words, and only that is in the JSON.
+    `confidence` is 0 where no cause is claimed. `cleared`: changes that were shown to have no part in it; `gaps`: what
+    could not be told apart, because it did not run; `not_held`: what no probe could hold fixed, as `name: reason`.
+    `good`, `bad` and `fix` are ids of states; `fix` is BAD with the culprits reverted, run and good, null where there
+    is none. `evidence` is in words; `tried`, for reports that draw the mixes, is not in the JSON.
     """
 
     verdict: Kind
@@ -97,12 +104,8 @@ class Verdict(_Result):
     fix: str | None = None
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document of `--json` (`before` and `after` are called `from` and `to` there)."""
-        document = self.model_dump(mode="json")
-        for culprit in document["culprits"]:
-            culprit["from"] = culprit.pop("before")
-            culprit["to"] = culprit.pop("after")
-        return document
+        """Return the JSON document of `--json`."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,228 @@
+"""The JSON Schemas of all that Replay writes for others: documents in the store, and what `--json` prints.
+
+`python -m replay.schemas FOLDER` writes them; those under docs/schemas are made so. JSON Schema draft 2020-12.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.json_schema import GenerateJsonSchema
+
+from replay.bisect.verdict import Verdict
+from replay.compare.difference import Kind
+from replay.digest import Digest
+from replay.layers.access import AccessLayer
+from replay.layers.data import DataLayer
+from replay.layers.model import ModelLayer
+from replay.layers.pipeline import PipelineLayer
+from replay.layers.runtime import RuntimeLayer
+from replay.layers.schema import SchemaLayer
+from replay.record import Reason, RunRecord
+from replay.state import Change, Document, ReleaseState
+
+
+class _Printed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _identified(document: type[Document], name: str) -> type[BaseModel]:
+    """Return the model of a document that is printed with its id among its fields."""
+    fields: dict[str, Any] = {field: (info.annotation, info) for field, info in document.model_fields.items()}
+    config = ConfigDict(extra="forbid")
+    return create_model(name, __config__=config, __doc__=document.__doc__, id=(Digest, ...), **fields)
+
+
+class Run(_Printed):
+    """`replay run --json`."""
+
+    run: Digest = Field(description="the run's id")
+    tag: str | None = Field(description="the name it was given with --tag")
+    record: RunRecord
+
+
+class LogLine(_Printed):
+    """A run in the log."""
+
+    run: Digest
+    state: Digest
+    job: str
+    reason: Reason
+    started: str = Field(description="UTC, ISO 8601")
+    exit_code: int | None = Field(description="null where the job never ended by itself")
+    engine: str
+    tags: list[str]
+
+
+class Log(_Printed):
+    """`replay log --json`."""
+
+    runs: list[LogLine] = Field(description="newest first")
+
+
+class Show(_Printed):
+    """`replay show --json` (with --layer: the document of that layer)."""
+
+    state: _identified(ReleaseState, "IdentifiedState")  # type: ignore[valid-type]
+    run: _identified(RunRecord, "IdentifiedRun") | None = Field(  # type: ignore[valid-type]
+        description="null where the reference named a state"
+    )
+
+
+class Tag(_Printed):
+    """`replay tag --json`."""
+
+    tag: str
+    state: Digest
+    run: Digest | None = Field(description="null where the tag names a state")
+
+
+class DifferenceTree(_Printed):
+    """A finding about `name`, with finer ones in `children`."""
+
+    name: str
+    kind: Kind = Field(description="`order`, `encoding` and `noise` are no change of behaviour; `group` holds children")
+    matters: bool = Field(description="whether this, or anything below it, is a change of behaviour")
+    sentence: str
+    numbers: dict[str, Any] = Field(description="the figures behind the sentence, in the unit of the values")
+    children: list[DifferenceTree]
+
+
+class Side(_Printed):
+    """One of two runs."""
+
+    run: Digest
+    state: Digest
+
+
+class Diff(_Printed):
+    """`replay diff --json`."""
+
+    a: Side
+    b: Side
+    changes: list[Change] = Field(description="how the states differ, in the order of the layers")
+    outputs: DifferenceTree | None = Field(description="null where the outputs are equal byte for byte")
+
+
+class Repetition(_Printed):
+    """One rerun."""
+
+    run: Digest
+    reproduced: bool
+    difference: DifferenceTree | None = Field(description="null where it is equal byte for byte")
+
+
+class Rerun(_Printed):
+    """`replay rerun --json`."""
+
+    recorded: Digest = Field(description="the run that was repeated")
+    reproduced: bool = Field(description="whether every rerun ended and behaved as recorded")
+    byte_for_byte: bool = Field(description="whether every rerun wrote the very same bytes")
+    reruns: list[Repetition]
+    host_differences: list[str]
+    not_held: dict[str, str] = Field(description="what the engine could not hold fixed, and why")
+
+
+class Compare(_Printed):
+    """`replay compare --json`."""
+
+    a: str = Field(description="as it was given: a run, a file or a folder")
+    b: str
+    difference: DifferenceTree | None = Field(description="null where they are equal byte for byte")
+
+
+class Plan(_Printed):
+    """`replay bisect --plan --json`."""
+
+    probes: list[str] = Field(description="at most these, in words, in order")
+    seconds: float = Field(description="about how long the jobs of all probes take, one after the other")
+
+
+class DoctorCheck(_Printed):
+    """One thing that was looked at."""
+
+    name: str
+    word: Literal["fine", "note", "missing"]
+    found: str
+    do: str = Field(description="what to do about it, empty where there is nothing to do")
+
+
+class Doctor(_Printed):
+    """`replay doctor --json`."""
+
+    checks: list[DoctorCheck]
+
+
+class StoreFinding(_Printed):
+    """One thing that is wrong in a store."""
+
+    what: str
+    fatal: bool = Field(description="whether something recorded is lost")
+
+
+class Fsck(_Printed):
+    """`replay fsck --json`."""
+
+    sound: bool
+    findings: list[StoreFinding]
+
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "state": ReleaseState,
+    "run-record": RunRecord,
+    "layer-schema": SchemaLayer,
+    "layer-data": DataLayer,
+    "layer-pipeline": PipelineLayer,
+    "layer-model": ModelLayer,
+    "layer-runtime": RuntimeLayer,
+    "layer-access": AccessLayer,
+    "cli-run": Run,
+    "cli-log": Log,
+    "cli-show": Show,
+    "cli-tag": Tag,
+    "cli-diff": Diff,
+    "cli-rerun": Rerun,
+    "cli-compare": Compare,
+    "cli-verdict": Verdict,
+    "cli-plan": Plan,
+    "cli-doctor": Doctor,
+    "cli-fsck": Fsck,
+}
+"""Every schema by name. `cli-verdict` is what `bisect` and `verify` print."""
+
+VERSION = 1
+"""Raised when a document that fitted its schema no longer would."""
+
+
+class _Generator(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Say no: fields are named by their keys, a title beside each would only repeat it."""
+        del schema
+        return False
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Say yes: what Replay writes has every field, also those with a default."""
+        del field, total
+        return True
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema called `name`. Raises KeyError."""
+    body = SCHEMAS[name].model_json_schema(mode="serialization", schema_generator=_Generator)
+    return {"$schema": _Generator.schema_dialect, "$id": f"urn:replay:schema:{name}:{VERSION}", **body}
+
+
+def write(folder: Path) -> None:
+    """Write every schema into `folder`, one file each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SCHEMAS:
+        text = json.dumps(schema(name), indent=2, ensure_ascii=False)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
