@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from replay.bind import Project, bind
-from replay.bisect.investigate import Options, investigate
+from replay.bisect.case import Options
+from replay.bisect.investigate import investigate
 from replay.bisect.verdict import Verdict
 from replay.config import load
 from replay.engines.choose import choose

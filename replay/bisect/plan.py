@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from replay.bisect.investigate import groups_of
-from replay.layers.release import Release
+from replay.bisect.case import Options, atoms_of, layers_of
+from replay.bisect.investigate import at_most
+from replay.layers.release import Pair, Release
 
 
-def plan(good: Release, bad: Release, repeat: int) -> list[str]:
-    """Return the probes a bisect makes at most while single layers act, in order, for people."""
-    groups = groups_of(good, bad)
-    ends = ("GOOD", "BAD") if groups else ("GOOD",)
-    steps = [f"{end}, repetition {number + 1}" for number in range(repeat) for end in ends]
-    if len(groups) < 2:
-        return steps
-    single = [f"GOOD with {name} from BAD" for name in groups]
-    reverted = [f"BAD with {name} from GOOD" for name in groups]
-    # Of two layers, taking the one is reverting the other.
-    return steps + single + (reverted if len(groups) > 2 else [])
+def plan(good: Release, bad: Release, options: Options) -> list[str]:
+    """Return the probes a bisect makes at most while single changes act, in order, for people."""
+    atoms = atoms_of(Pair(good, bad))
+    layers = layers_of(atoms)
+    ends = ("GOOD", "BAD") if atoms else ("GOOD",)
+    steps = [f"{end}, repetition {number + 1}" for number in range(options.repeat) for end in ends]
+    if len(layers) > 1:
+        steps += [f"GOOD with {name} from BAD" for name in layers]
+        # Of two layers, taking the one is reverting the other.
+        steps += [f"BAD with {name} from GOOD" for name in layers] if len(layers) > 2 else []
+    more = at_most(len(atoms), len(layers), options) - len(steps)
+    return steps + [f"binary search among {len(atoms)} changes, step {number + 1}" for number in range(more)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from replay.bisect.verdict import Group, Probes
 from replay.digest import canonical, of_bytes, short
 from replay.errors import Interrupted, ReplayError, StoreError
 from replay.execute import Order, Workbench, execute
-from replay.layers.release import Release, keep, mix
+from replay.layers.release import Pair, Release, keep
 from replay.record import RunRecord
 
 UNREACHABLE = (Interrupted, StoreError)
@@ -34,12 +34,15 @@ class Probe:
 
 @dataclass
 class Prober:
-    """Executes mixes of two releases. Thread-safe."""
+    """Executes mixes of two releases, each named by the atoms it takes from BAD. Thread-safe.
+
+    `layers` says which atoms make up each layer, for the words of its progress.
+    """
 
     bench: Workbench
-    good: Release
-    bad: Release
-    groups: Mapping[str, Group]
+    pair: Pair
+    atoms: Mapping[str, Group]
+    layers: Mapping[str, Taken]
     order: Order
     journal: Path
     jobs: int = 1
@@ -55,9 +58,8 @@ class Prober:
         return Probes(**self.counts)
 
     def release(self, taken: Taken) -> Release:
-        """Return the mix: GOOD with the changes of the taken groups from BAD."""
-        names = frozenset(change.name for group in taken for change in self.groups[group].changes)
-        return self.bad if taken == frozenset(self.groups) else mix(self.good, self.bad, names)
+        """Return the mix: GOOD with the changes of the taken atoms from BAD."""
+        return self.pair.mix(frozenset(change.name for atom in taken for change in self.atoms[atom].changes))
 
     def all(self, mixes: Sequence[Taken]) -> list[Probe]:
         """Probe a batch, up to `jobs` at a time."""
@@ -83,7 +85,7 @@ class Prober:
     def _probe(self, taken: Taken, repetition: int) -> Probe:
         release = self.release(taken)
         state = keep(release, self.bench.store)
-        label = self._label(taken, repetition)
+        label = self.label(taken) + (f", repetition {repetition + 1}" if repetition else "")
         memory = self._memory(state, repetition)
         if not self.fresh and (record := _recall(self.bench, memory)) is not None:
             self._say(f"{label}: known already")
@@ -115,17 +117,14 @@ class Prober:
                 file.write(json.dumps(line) + "\n")
         return probe
 
-    def _label(self, taken: Taken, repetition: int) -> str:
+    def label(self, taken: Taken) -> str:
         """Say which mix this is, by the shorter of its two descriptions."""
-        everything = frozenset(self.groups)
-        again = f", repetition {repetition + 1}" if repetition else ""
-        if not taken:
-            return f"GOOD{again}"
-        if taken == everything:
-            return f"BAD{again}"
-        if len(taken) <= len(everything) / 2:
-            return f"GOOD with {_join(taken)} from BAD"
-        return f"BAD with {_join(everything - taken)} from GOOD"
+        reverted = frozenset(self.atoms) - taken
+        if not taken or not reverted:
+            return "BAD" if taken else "GOOD"
+        if len(taken) <= len(reverted):
+            return f"GOOD with {_named(taken, self.layers)} from BAD"
+        return f"BAD with {_named(reverted, self.layers)} from GOOD"
 
     def _say(self, message: str) -> None:
         number = sum(self.counts.values()) + 1
@@ -177,5 +176,10 @@ def _remember(memory: Path, record: RunRecord) -> None:
     temporary.replace(memory)
 
 
-def _join(names: Iterable[str]) -> str:
-    return " and ".join(sorted(names))
+def _named(taken: Taken, layers: Mapping[str, Taken]) -> str:
+    """Name atoms: by their layers where they are whole, one by one where they are few, else by number."""
+    whole = [name for name, atoms in layers.items() if atoms <= taken]
+    rest = sorted(taken - frozenset().union(*(layers[name] for name in whole)))
+    if len(rest) > 2:
+        rest = [f"{len(rest)} changes ({rest[0]} … {rest[-1]})"]
+    return " and ".join([*whole, *rest])

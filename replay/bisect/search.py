@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Literal, TypeVar
 
 Outcome = Literal["good", "bad", "other", "unresolved"]
@@ -73,6 +74,78 @@ class _Direction:
     mix: Callable[[Taken], Taken]
     hit: Outcome
     miss: Outcome
+
+
+Requires = Mapping[str, frozenset[str]]
+"""Item to the items that must be taken from BAD whenever it is."""
+
+
+def in_order(items: Sequence[str], requires: Requires) -> list[tuple[str, ...]]:
+    """Return the items requirements first, those that require each other as one.
+
+    Every prefix of the order is then a consistent mix. Strongly connected components after Tarjan (1972),
+    which come out in that very order; otherwise the given order is kept.
+    """
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[tuple[str, ...]] = []
+
+    def visit(item: str) -> None:
+        numbers[item] = lowest[item] = len(numbers)
+        stack.append(item)
+        for other in sorted(requires.get(item, frozenset()) & frozenset(items)):
+            if other not in numbers:
+                visit(other)
+            if other in stack:
+                lowest[item] = min(lowest[item], lowest[other])
+        if lowest[item] == numbers[item]:
+            start = stack.index(item)
+            found.append(tuple(sorted(stack[start:])))
+            del stack[start:]
+
+    for item in items:
+        if item not in numbers:
+            visit(item)
+    return found
+
+
+def closed(chosen: Taken, requires: Requires) -> Taken:
+    """Return `chosen` with all that it requires, and what that requires."""
+    pending, found = list(chosen), set(chosen)
+    while pending:
+        for other in requires.get(pending.pop(), frozenset()) - found:
+            found.add(other)
+            pending.append(other)
+    return frozenset(found)
+
+
+def narrow(order: Sequence[str], requires: Requires) -> Asking[Found]:
+    """Find the minimal sets among many ordered items by binary search over prefixes, in both directions.
+
+    `order` is requirements first and all of it breaks GOOD. What breaks is searched on GOOD; what mends is
+    looked for among the sets that take something out of each cause, and searched on BAD where none of
+    those does. A set carries what it requires: mixes are consistent, members are those shown to matter.
+    """
+    everything = frozenset(order)
+    required_by = {item: frozenset(o for o in order if item in requires.get(o, frozenset())) for item in order}
+    known = _Knowledge(tuple(order))
+    breaking = _Direction(lambda chosen: closed(chosen, requires) & everything, "bad", "good")
+    mending = _Direction(lambda chosen: everything - closed(chosen, required_by), "good", "bad")
+    breaks: list[Taken] = []
+    rest = list(order)
+    outcome: Outcome = "bad"
+    while rest and outcome == "bad":
+        joint = yield from minimal(known, rest, breaking)
+        breaks.append(joint)
+        rest = [item for item in rest if item not in joint]
+        (outcome,) = yield from known.ask([breaking.mix(frozenset(rest))])
+    candidates = [frozenset(choice) for choice in product(*(sorted(members) for members in breaks))]
+    outcomes = yield from known.ask([mending.mix(each) for each in candidates])
+    mends = [each for each, result in zip(candidates, outcomes, strict=True) if result == "good"]
+    if not mends:
+        mends = [(yield from minimal(known, order[::-1], mending))]
+    return Found(tuple(breaks), tuple(dict.fromkeys(mends)), known.outcomes, tuple(known.gaps))
 
 
 def sweep(items: Sequence[str]) -> Asking[Found]:

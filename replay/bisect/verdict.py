@@ -110,10 +110,19 @@ class Verdict(_Result):
 
 @dataclass(frozen=True)
 class Group:
-    """Changes that the search takes together; `layers` they belong to."""
+    """Changes that the search takes together: a layer, or an atom that cannot be split further.
+
+    `inseparable`: the changes require each other, so that no mix can hold one of them without the rest.
+    """
 
     name: str
     changes: tuple[Change, ...]
+    inseparable: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a verdict calls it: each of its changes where they are inseparable, else its label."""
+        return tuple(change.name for change in self.changes) if self.inseparable else (self.label,)
 
     @property
     def label(self) -> str:
@@ -135,9 +144,9 @@ class Group:
         """The layer it speaks for."""
         return self.label.split("/", 1)[0]
 
-    def side(self, after: bool) -> str | None:
-        """Return what the group was or became, for people."""
-        own = [change for change in self.changes if change.name == self.label or change.name.startswith(self.label)]
+    def side(self, name: str, after: bool) -> str | None:
+        """Return what `name` (one of `names`) was or became, for people."""
+        own = [change for change in self.changes if change.name == name or change.name.startswith(f"{name}/")]
         if len(own) == 1:
             return own[0].after if after else own[0].before
         return None if not own else f"{len(own)} changes"
@@ -159,14 +168,19 @@ class DataEffect:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was shown."""
+    """All that was shown.
+
+    `shares` maps each set that breaks GOOD to its part of the divergence; `carried` are groups that went along
+    with a culprit because one requires the other, so that they are neither guilty nor cleared.
+    """
 
     good: str
     bad: str
     groups: Mapping[str, Group]
     found: Found | None = None
     data: DataEffect | None = None
-    shares: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[Taken, float] = field(default_factory=dict)
+    carried: Taken = frozenset()
     executions: int = 0
     lines: tuple[str, ...] = ()
     not_held: tuple[str, ...] = ()
@@ -227,12 +241,13 @@ def _consistent(breaks: Sequence[Taken], mends: Sequence[Taken]) -> bool:
 
 def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culprit:
     groups = [evidence.groups[name] for name in evidence.groups if name in members]
+    alone: Relation = "inseparable" if groups[0].inseparable else "single"
     return Culprit(
-        changes=tuple(group.label for group in groups),
-        relation="single" if len(groups) == 1 else "together",
-        share=round(min(1.0, max(0.0, sum(evidence.shares.get(group.name, 0.0) for group in groups))), 3),
-        before={group.label: group.side(after=False) for group in groups},
-        after={group.label: group.side(after=True) for group in groups},
+        changes=tuple(name for group in groups for name in group.names),
+        relation=alone if len(groups) == 1 else "together",
+        share=round(min(1.0, max(0.0, evidence.shares.get(members, 0.0))), 3),
+        before={name: group.side(name, after=False) for group in groups for name in group.names},
+        after={name: group.side(name, after=True) for group in groups for name in group.names},
         breaks=True,
         mends=any(mend <= members for mend in mends),
     )
@@ -245,8 +260,8 @@ def _data_culprit(evidence: Evidence) -> Culprit:
         changes=(group.label,),
         relation="single",
         share=round(share, 3),
-        before={group.label: group.side(after=False)},
-        after={group.label: group.side(after=True)},
+        before={group.label: group.side(group.label, after=False)},
+        after={group.label: group.side(group.label, after=True)},
         breaks=True,
         mends=True,
     )
@@ -279,7 +294,9 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
     cleared = tuple(
         group.label
         for group in evidence.groups.values()
-        if group.label not in guilty and not (group.name == "inputs" and moved)
+        if not guilty & set(group.names)
+        and group.name not in evidence.carried
+        and not (group.name == "inputs" and moved)
     )
     return Verdict(
         verdict=kind,
@@ -323,6 +340,8 @@ def _sentence(culprits: Sequence[Culprit], shape: str, evidence: Evidence) -> st
         elif culprit.relation == "together":
             ways = "reverting either mends it" if culprit.mends else "reverting both mends it"
             parts.append(f"it takes {names} together; {ways}")
+        elif culprit.relation == "inseparable" and shape != "independent":
+            parts.append(f"{names} cause it, inseparable because they require each other; reverting them mends it")
         elif shape == "independent":
             parts.append(f"{names} alone reproduces part of it ({culprit.share:.0%})")
         else:

@@ -31,6 +31,7 @@ def bisect(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")] = False,
     fresh: Fresh = False,
     repeat: Repeat = 2,
+    layers: Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")] = False,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
@@ -50,10 +51,11 @@ def bisect(
     kept = session.store()
     one, other = session.run(kept, good), session.run(kept, bad)
     if plan:
-        _plan(session, one, other, repeat, as_json)
+        _plan(session, (one, other), repeat, as_json, drill=not layers)
         return
     judge = command_test(test, kept) if test else None
-    found = _investigate(session, (one, other), jobs, repeat, fresh, resume=resume, test=judge, test_name=test or "")
+    more = {"resume": resume, "test": judge, "test_name": test or "", "drill": not layers}
+    found = _investigate(session, (one, other), jobs, repeat, fresh, **more)
     _report(found, one, other, html, as_json)
     done(EXIT_CODES.get(found.verdict, 0))
 
@@ -97,7 +99,8 @@ def _investigate(
     fresh: bool,
     **more: object,
 ) -> Verdict:
-    from replay.bisect.investigate import Options, investigate
+    from replay.bisect.case import Options
+    from replay.bisect.investigate import investigate
 
     good, bad = runs
     bench = session.repeating(good)
@@ -116,12 +119,14 @@ def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, 
         progress(f"report written to {html}")
 
 
-def _plan(session: Session, good: RunRecord, bad: RunRecord, repeat: int, as_json: bool) -> None:
+def _plan(session: Session, runs: tuple[RunRecord, RunRecord], repeat: int, as_json: bool, *, drill: bool) -> None:
+    from replay.bisect.case import Options
     from replay.bisect.plan import plan
     from replay.layers.release import load
 
     kept = session.store()
-    steps = plan(load(kept, good.state), load(kept, bad.state), repeat)
+    good, bad = runs
+    steps = plan(load(kept, good.state), load(kept, bad.state), Options(repeat=repeat, drill=drill))
     each = max(good.milliseconds.get("job", 0), bad.milliseconds.get("job", 0)) / 1000
     seconds = round(len(steps) * each, 1)
     lines = [f"at most {len(steps)} probes, about {seconds} s of the job's own time:", *(f"  {step}" for step in steps)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -85,21 +86,38 @@ def changes(good: Release, bad: Release) -> list[Change]:
     return found
 
 
-def mix(good: Release, bad: Release, taken: frozenset[str]) -> Release:
-    """Return `good` with the changes named in `taken` from `bad`. Pure.
+@dataclass(frozen=True)
+class Pair:
+    """Two releases and what lies between them."""
 
-    Schema and data are two views of one snapshot: whatever is taken of either takes both.
-    """
-    everything = {change.name for change in changes(good, bad)}
-    if not taken & everything:
-        return good
-    if everything <= taken:
-        return bad
-    layers: dict[str, Document] = {}
-    for name in LAYERS:
-        own = frozenset(change for change in taken if _layer(change) in (INPUTS if name in INPUTS else (name,)))
-        layers[name] = REGISTRY[name].mix(good.layers[name], bad.layers[name], own)
-    return Release(job=good.job, outputs=good.outputs, layers=layers)
+    good: Release
+    bad: Release
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Everything that differs."""
+        return changes(self.good, self.bad)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of everything that differs."""
+        return frozenset(change.name for change in self.changes)
+
+    def mix(self, taken: frozenset[str]) -> Release:
+        """Return `good` with the changes named in `taken` from `bad`. Pure.
+
+        Schema and data are two views of one snapshot: whatever is taken of either takes both.
+        """
+        if not taken & self.names:
+            return self.good
+        if self.names <= taken:
+            return self.bad
+        layers: dict[str, Document] = {}
+        for name in LAYERS:
+            together = INPUTS if name in INPUTS else (name,)
+            own = frozenset(change for change in taken if Change(name=change).layer in together)
+            layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own)
+        return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)
 
 
 def workspace(release: Release) -> Workspace:
@@ -108,7 +126,3 @@ def workspace(release: Release) -> Workspace:
     for name in LAYERS:
         REGISTRY[name].materialise(release.layers[name], result)
     return result
-
-
-def _layer(change: str) -> str:
-    return Change(name=change).layer

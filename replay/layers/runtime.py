@@ -8,12 +8,14 @@ from typing import TypeVar
 from replay.environment.base import Base
 from replay.environment.packages import PackageSet, Wheel
 from replay.layers.base import Context, Layer, Workspace
+from replay.layers.requirements import implications, universal
 from replay.state import Change, Document
 from replay.store.base import BlobRef
 
 V = TypeVar("V")
 
 BASE = "runtime/base"
+PACKAGES = "runtime/packages/"
 
 
 class RuntimeLayer(Document):
@@ -43,25 +45,25 @@ class Runtime(Layer[RuntimeLayer]):
         )
 
     def changes(self, good: RuntimeLayer, bad: RuntimeLayer) -> list[Change]:
-        """List base, packages and variables that differ.
+        """List base, packages and variables that differ, packages with what they drag along.
 
-        Wheels are made for one Python: where the base's X.Y differs, packages and base go together.
+        Wheels are made for one Python: where the base's X.Y differs, base and packages go together.
         """
         found = []
         tied = good.packages.python != bad.packages.python
+        wheels, others = good.packages.wheels, bad.packages.wheels
+        needs = implications(good.packages, bad.packages)
         if _identity(good.base) != _identity(bad.base):
-            found.append(Change(name=BASE, before=_describe(good.base, bad.base), after=_describe(bad.base, good.base)))
-        for name in sorted(good.packages.wheels.keys() | bad.packages.wheels.keys()):
-            before, after = good.packages.wheels.get(name), bad.packages.wheels.get(name)
-            if (before and before.blob) != (after and after.blob):
-                found.append(
-                    Change(
-                        name=f"runtime/packages/{name}",
-                        before=_version(before, after),
-                        after=_version(after, before),
-                        requires=(BASE,) if tied else (),
-                    )
-                )
+            bound = sorted(name for name in needs if tied and not universal(wheels.get(name)))
+            requires = tuple(f"{PACKAGES}{name}" for name in bound)
+            sides = {"before": _describe(good.base, bad.base), "after": _describe(bad.base, good.base)}
+            found.append(Change(name=BASE, requires=requires, **sides))
+        for name in sorted(needs):
+            before, after = wheels.get(name), others.get(name)
+            requires = tuple(f"{PACKAGES}{other}" for other in sorted(needs[name]))
+            requires += (BASE,) if tied and not universal(after) else ()
+            was, became = _version(before, after), _version(after, before)
+            found.append(Change(name=f"{PACKAGES}{name}", before=was, after=became, requires=requires))
         for name in sorted(good.env.keys() | bad.env.keys()):
             if good.env.get(name) != bad.env.get(name):
                 found.append(Change(name=f"runtime/env/{name}", before=good.env.get(name), after=bad.env.get(name)))
@@ -70,7 +72,7 @@ class Runtime(Layer[RuntimeLayer]):
     def mix(self, good: RuntimeLayer, bad: RuntimeLayer, taken: frozenset[str]) -> RuntimeLayer:
         """Return good's runtime with the taken packages, variables and base from bad."""
         chosen = bad if BASE in taken else good
-        wheels = _pick(good.packages.wheels, bad.packages.wheels, "runtime/packages/", taken)
+        wheels = _pick(good.packages.wheels, bad.packages.wheels, PACKAGES, taken)
         return RuntimeLayer(
             base=chosen.base,
             packages=PackageSet(python=chosen.packages.python, platform=chosen.packages.platform, wheels=wheels),

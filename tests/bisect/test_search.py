@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
-from replay.bisect.search import Found, Outcome, Taken, drive, sweep
+from replay.bisect.search import Found, Outcome, Taken, closed, drive, in_order, narrow, sweep
 
 LAYERS = ("inputs", "pipeline", "model", "runtime", "access")
 
@@ -114,3 +114,76 @@ def test_random_worlds_come_out_exactly(seed: int) -> None:
     for mend in found.mends:
         assert world.outcome(frozenset(items) - mend) == "good"
         assert all(world.outcome(frozenset(items) - mend | {member}) == "bad" for member in mend), "not minimal"
+
+
+def chain(*links: tuple[str, str]) -> dict[str, Taken]:
+    """Requirements written as pairs: the first requires the second."""
+    return {item: frozenset(other for first, other in links if first == item) for item, _ in links}
+
+
+def deep(
+    items: Iterable[str], outcome: Callable[[Taken], Outcome], requires: Mapping[str, Taken] | None = None
+) -> tuple[Found, World]:
+    world = World(outcome)
+    order = [item for atom in in_order(tuple(items), requires or {}) for item in atom]
+    return drive(narrow(order, requires or {}), world), world
+
+
+ITEMS = [f"p{number:03}" for number in range(128)]
+
+
+def test_one_of_128_costs_about_log2() -> None:
+    for culprit in (ITEMS[0], ITEMS[63], ITEMS[127]):
+        found, world = deep(ITEMS, causes([culprit]))
+        assert found.breaks == found.mends == (frozenset({culprit}),)
+        assert len(world.asked) <= 10
+
+
+def test_a_pair_of_128() -> None:
+    found, world = deep(ITEMS, causes([ITEMS[5], ITEMS[90]]))
+    assert found.breaks == (frozenset({ITEMS[5], ITEMS[90]}),)
+    assert set(found.mends) == sets([ITEMS[5]], [ITEMS[90]])
+    assert len(world.asked) <= 20
+
+
+def test_two_independent_of_128() -> None:
+    found, _ = deep(ITEMS, causes([ITEMS[5]], [ITEMS[90]]))
+    assert set(found.breaks) == sets([ITEMS[5]], [ITEMS[90]])
+    assert found.mends == (frozenset({ITEMS[5], ITEMS[90]}),)
+
+
+def test_what_is_required_goes_along_and_is_not_blamed() -> None:
+    """pandas needs the new numpy; the old pytz may only go once pandas has gone."""
+    requires = chain(("pandas", "numpy"), ("pytz", "pandas"))
+
+    def outcome(taken: Taken) -> Outcome:
+        assert not ("pandas" in taken and "numpy" not in taken), "an environment that no installer would make"
+        assert not ("pytz" in taken and "pandas" not in taken)
+        return causes(["pandas"])(taken)
+
+    found, _ = deep(["pytz", "pandas", "numpy", "six", "idna"], outcome, requires)
+    assert found.breaks == found.mends == (frozenset({"pandas"}),)
+
+
+def test_requirements_come_first_and_circles_are_one() -> None:
+    requires = chain(("a", "b"), ("b", "c"), ("c", "b"), ("d", "a"))
+    assert in_order("dabc", requires) == [("b", "c"), ("a",), ("d",)]
+    assert closed(frozenset("d"), requires) == frozenset("dabc")
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_worlds_with_requirements_are_never_split(seed: int) -> None:
+    """Every mix asked for is consistent, and the one cause is among what is found, alone."""
+    dice = random.Random(seed)
+    items = [f"p{number:02}" for number in range(dice.randint(2, 40))]
+    links = [(a, b) for a in items for b in items if a > b and dice.random() < 0.05]
+    requires = chain(*links)
+    culprit = dice.choice(items)
+
+    def outcome(taken: Taken) -> Outcome:
+        assert all(other in taken for item in taken for other in requires.get(item, ())), "inconsistent"
+        return causes([culprit])(taken)
+
+    found, world = deep(items, outcome, requires)
+    assert found.breaks == found.mends == (frozenset({culprit}),)
+    assert len(world.asked) <= len(items).bit_length() + 3

@@ -36,8 +36,8 @@ def verdict(
     if breaks or mends:
         sets = [tuple(frozenset(text.split("+")) for text in texts or ()) for texts in (breaks, mends)]
         found = Found(sets[0], sets[1], {}, gaps)
-    named = {name for text in (*(breaks or ()), *(mends or ())) for name in text.split("+")}
-    return judge(Evidence(ID, ID, groups, found, data, dict.fromkeys(named, 1.0), executions=8))
+    shares = dict.fromkeys(found.breaks if found else (), 1.0)
+    return judge(Evidence(ID, ID, groups, found, data, shares, executions=8))
 
 
 INNOCENT = DataEffect(False, False, "equal")

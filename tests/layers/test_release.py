@@ -12,7 +12,7 @@ from replay.environment.base import Base
 from replay.environment.packages import PackageSet, Wheel
 from replay.errors import InputError, StoreError
 from replay.layers.base import Context, Workspace
-from replay.layers.release import Release, capture, changes, keep, mix, workspace
+from replay.layers.release import Pair, Release, capture, changes, keep, workspace
 from replay.layers.release import load as load_release
 from replay.store.memory import MemoryStore
 from replay.workspace import lay_out
@@ -121,11 +121,11 @@ def test_a_mix_takes_what_is_named_and_leaves_the_rest(project: Path, store: Mem
     good = taken(project, store, {"TZ": "UTC"}, pandas="2.2.3")
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store, {"TZ": "Asia/Almaty"}, pandas="3.0.1")
-    mixed = mix(good, bad, frozenset({"runtime/packages/pandas"}))
+    mixed = Pair(good, bad).mix(frozenset({"runtime/packages/pandas"}))
     assert names(good, mixed) == ["runtime/packages/pandas"]
     assert names(mixed, bad) == ["pipeline/score.py", "runtime/env/TZ"]
-    assert mix(good, bad, frozenset()) == good
-    assert mix(good, bad, frozenset(names(good, bad))) == bad
+    assert Pair(good, bad).mix(frozenset()) == good
+    assert Pair(good, bad).mix(frozenset(names(good, bad))) == bad
 
 
 def test_inputs_are_swapped_together(project: Path, store: MemoryStore) -> None:
@@ -133,7 +133,7 @@ def test_inputs_are_swapped_together(project: Path, store: MemoryStore) -> None:
     (project / "data/customers.csv").write_text("id,tariff\n007,\n008,\n")
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store)
-    mixed = mix(good, bad, frozenset({"data/customers"}))
+    mixed = Pair(good, bad).mix(frozenset({"data/customers"}))
     assert mixed.layers["schema"] == bad.layers["schema"]
     assert mixed.layers["data"] == bad.layers["data"]
 
@@ -164,8 +164,8 @@ def test_granting_again_what_bad_could_not_read_gives_the_data_back(project: Pat
     (project / "data/customers.csv").chmod(0)
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store)
-    assert workspace(mix(good, bad, frozenset({"access/customers"}))).files["data/customers.csv"].blob is None
-    mended = workspace(mix(good, bad, frozenset({"pipeline/score.py"})))
+    assert workspace(Pair(good, bad).mix(frozenset({"access/customers"}))).files["data/customers.csv"].blob is None
+    mended = workspace(Pair(good, bad).mix(frozenset({"pipeline/score.py"})))
     assert mended.files["data/customers.csv"].blob is not None
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from replay.bind import Project, bind
-from replay.bisect.investigate import Options, investigate
+from replay.bisect.case import Options
+from replay.bisect.investigate import investigate
 from replay.bisect.verdict import EXIT_CODES, Verdict
 from replay.config import load
 from replay.engines.base import Engine

@@ -1,0 +1,149 @@
+"""An investigation under way: the two runs, what lies between them, and what was seen so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from replay.bisect.probe import Prober
+from replay.bisect.search import Found, Outcome, Taken, in_order
+from replay.bisect.verdict import DataEffect, Evidence, Group, Kind, Verdict, settled
+from replay.compare.difference import Difference
+from replay.execute import Workbench
+from replay.layers.release import Pair, keep
+from replay.record import RunRecord
+from replay.state import INPUTS, LAYERS, Change
+
+Test = Callable[[RunRecord], Outcome]
+"""A user's own word on a run: good, bad, or unresolved."""
+
+NOTHING: Taken = frozenset()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers."""
+
+    jobs: int = 1
+    repeat: int = 2
+    fresh: bool = False
+    resume: bool = False
+    drill: bool = True
+    test: Test | None = None
+    test_name: str = ""
+
+
+def requires_of(pair: Pair) -> dict[str, frozenset[str]]:
+    """Return what each change requires, of those that are changes themselves."""
+    return {change.name: frozenset(change.requires) & pair.names for change in pair.changes}
+
+
+def atoms_of(pair: Pair) -> dict[str, Group]:
+    """Return the smallest groups a mix can take, requirements first.
+
+    Schema and data are one, because they are one snapshot; changes that require each other are one.
+    """
+    by_name: dict[str, Change] = {change.name: change for change in pair.changes}
+    inputs = tuple(change for change in pair.changes if change.layer in INPUTS)
+    atoms = {"inputs": Group("inputs", inputs)} if inputs else {}
+    names = [change.name for change in pair.changes if change.layer not in INPUTS]
+    for members in in_order(names, requires_of(pair)):
+        changes = tuple(by_name[name] for name in members)
+        atoms[" + ".join(members)] = Group(" + ".join(members), changes, inseparable=len(changes) > 1)
+    return atoms
+
+
+def layers_of(atoms: Mapping[str, Group]) -> dict[str, Taken]:
+    """Return the changed layers and the atoms each is made of, in the design's order."""
+    found: dict[str, Taken] = {}
+    for layer in ("inputs", *LAYERS):
+        own = (n for n, g in atoms.items() if n == layer or (n != "inputs" and g.changes[0].layer == layer))
+        if members := frozenset(own):
+            found[layer] = members
+    return found
+
+
+@dataclass
+class Case:
+    """An investigation under way."""
+
+    bench: Workbench
+    good: RunRecord
+    bad: RunRecord
+    prober: Prober
+    options: Options
+    requires: Mapping[str, Taken]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def everything(self) -> Taken:
+        """All atoms: taking them is BAD."""
+        return frozenset(self.prober.atoms)
+
+    @property
+    def layers(self) -> dict[str, Group]:
+        """The changed layers as groups."""
+        return {
+            name: Group(
+                name, tuple(c for atom in self.prober.atoms if atom in own for c in self.prober.atoms[atom].changes)
+            )
+            for name, own in self.prober.layers.items()
+        }
+
+    def atoms_in(self, layers: Taken) -> Taken:
+        """Return the atoms that make up these layers."""
+        return NOTHING.union(*(self.prober.layers[name] for name in layers))
+
+    def not_held(self) -> tuple[str, ...]:
+        """Return what no probe could hold fixed, with the reason."""
+        held: dict[str, str] = {}
+        for probe in self.prober.done.values():
+            held |= probe.record.not_held if probe.record else {}
+        return tuple(f"{name}: {reason}" for name, reason in sorted(held.items()))
+
+    def evidence(
+        self,
+        found: Found | None = None,
+        effect: DataEffect | None = None,
+        shares: Mapping[Taken, float] | None = None,
+        fine: bool = False,
+        carried: Taken = NOTHING,
+    ) -> Evidence:
+        """Return all that was shown; `fine`: the found sets are of atoms, else of layers."""
+        return Evidence(
+            good=self.good.state,
+            bad=self.bad.state,
+            groups=self.prober.atoms if fine else self.layers,
+            found=found,
+            data=effect,
+            shares=shares or {},
+            executions=sum(1 for probe in self.prober.done.values() if probe.record is not None),
+            lines=tuple(self.lines),
+            not_held=self.not_held(),
+            probes=self.prober.probes,
+            fix=self._fix(found, carried, fine),
+            carried=carried,
+        )
+
+    def stop(self, kind: Kind, sentence: str, advice: str) -> Verdict:
+        """Return a verdict that ends it here, with what was seen so far."""
+        return settled(self.evidence(), kind, sentence, advice)
+
+    def _fix(self, found: Found | None, carried: Taken, fine: bool) -> str | None:
+        """Keep and return the state that is BAD with the culprits reverted; it was run and it was good."""
+        if found is None or not found.mends:
+            return None
+        smallest = min(found.mends, key=lambda mend: (len(mend), sorted(mend)))
+        reverted = smallest if fine else self.atoms_in(smallest)
+        for mended in (self.everything - reverted, self.everything - reverted - carried):
+            if (mended, 0) in self.prober.done:
+                return keep(self.prober.release(mended), self.bench.store)
+        return None
+
+
+def first(difference: Difference) -> str:
+    """Return the first finding that matters, one output's summary rather than one column's."""
+    leaf = difference
+    if leaf.kind == "group" and leaf.children:
+        leaf = next((child for child in leaf.children if child.matters), leaf.children[0])
+    return leaf.sentence

@@ -1,0 +1,131 @@
+"""Sweep the changed layers, then go down inside the guilty ones (design 4.5, steps 3 to 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from replay.bisect.case import NOTHING, Case
+from replay.bisect.effect import distance
+from replay.bisect.probe import Probe
+from replay.bisect.search import Found, Outcome, Taken, closed, drive, narrow, sweep
+from replay.record import RunRecord
+
+Oracle = Callable[[Probe], Outcome]
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What the hunt found: sets of layers, or (`fine`) of atoms, and what went along with them."""
+
+    found: Found
+    fine: bool = False
+    carried: Taken = NOTHING
+
+
+def hunt(case: Case, scope: Taken, outcome: Oracle) -> Caught:
+    """Find what breaks GOOD and mends BAD among the atoms of `scope`, all of which together break it."""
+    coarse = _sweep(case, scope, outcome)
+    guilty = case.atoms_in(coarse.guilty)
+    if not case.options.drill or len(guilty) == len(coarse.guilty):
+        return Caught(coarse)
+    requires = _between_atoms(case, scope)
+    # The guilty layers' atoms come last: what was cleared as a whole is not looked at one by one.
+    order = [atom for atom in case.prober.atoms if atom in scope and atom not in guilty]
+    order += [atom for atom in case.prober.atoms if atom in scope and atom in guilty]
+    order = order if _consistent(order, requires) else [atom for atom in case.prober.atoms if atom in scope]
+    found = drive(narrow(order, requires), _answers(case, outcome))
+    carried = _carried(found, requires, scope)
+    if carried:
+        case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
+    _tell(case, found, scope)
+    return Caught(found, fine=True, carried=carried)
+
+
+def shares(case: Case, scope: Taken, caught: Caught, references: Mapping[Taken, RunRecord]) -> dict[Taken, float]:
+    """Return the part of the divergence that each set found has.
+
+    The mean of what it adds to GOOD alone and of what reverting it alone takes off BAD, each over the whole
+    divergence on the same data: for two sets the Shapley value, for more its usual approximation.
+    """
+    inputs = case.everything & {"inputs"}
+    requires = _between_atoms(case, scope)
+    backwards = _backwards(requires, scope)
+
+    def moved(taken: Taken) -> float | None:
+        probe, reference = case.prober.done.get((taken, 0)), references.get(taken & inputs)
+        if probe is None or probe.record is None or reference is None:
+            return None
+        return distance(reference, probe.record, case.bench.store)
+
+    found: dict[Taken, float] = {}
+    whole = moved(scope) or 0.0
+    there = moved(scope - inputs) or whole
+    for members in caught.found.breaks:
+        atoms = members if caught.fine else case.atoms_in(members)
+        alone, without = moved(closed(atoms, requires)), moved(scope - closed(atoms, backwards))
+        parts = [alone / there] if alone is not None and there else []
+        parts += [(whole - without) / whole] if without is not None and whole else []
+        found[members] = sum(parts) / len(parts) if parts else 0.0
+    return found
+
+
+def _sweep(case: Case, scope: Taken, outcome: Oracle) -> Found:
+    items = [name for name, atoms in case.prober.layers.items() if atoms <= scope]
+    if len(items) == 1:
+        only = frozenset(items)
+        case.lines.append(f"{items[0]} is all that differs: taking it is BAD, reverting it is GOOD")
+        return Found((only,), (only,), {})
+    answers = _answers(case, outcome)
+
+    def by_layer(mixes: list[Taken]) -> dict[Taken, Outcome]:
+        known = answers([case.atoms_in(mix) for mix in mixes])
+        return {mix: known[case.atoms_in(mix)] for mix in mixes}
+
+    found = drive(sweep(items), by_layer)
+    for layers, result in found.outcomes.items():
+        if layers and layers != frozenset(items):
+            case.lines.append(f"{case.prober.label(case.atoms_in(layers))}: {result}")
+    return found
+
+
+def _answers(case: Case, outcome: Oracle) -> Callable[[list[Taken]], dict[Taken, Outcome]]:
+    def answer(mixes: list[Taken]) -> dict[Taken, Outcome]:
+        return {probe.taken: outcome(probe) for probe in case.prober.all(mixes)}
+
+    return answer
+
+
+def _between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
+    """Return the requirements of changes as requirements of the atoms that hold them."""
+    holder = {change.name: name for name, atom in case.prober.atoms.items() for change in atom.changes}
+    found: dict[str, Taken] = {}
+    for name in scope:
+        wanted = (other for change in case.prober.atoms[name].changes for other in case.requires[change.name])
+        found[name] = (frozenset(holder[other] for other in wanted) - {name}) & scope
+    return found
+
+
+def _backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
+    return {name: frozenset(other for other in scope if name in requires.get(other, NOTHING)) for name in scope}
+
+
+def _consistent(order: list[str], requires: Mapping[str, Taken]) -> bool:
+    """Whether every prefix holds what it requires."""
+    place = {name: number for number, name in enumerate(order)}
+    return all(place[other] < place[name] for name in order for other in requires[name])
+
+
+def _carried(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
+    backwards = _backwards(requires, scope)
+    along = [closed(members, requires) for members in found.breaks]
+    along += [closed(members, backwards) for members in found.mends]
+    return NOTHING.union(*along) - found.guilty
+
+
+def _tell(case: Case, found: Found, scope: Taken) -> None:
+    for mix, result in found.outcomes.items():
+        if mix and mix != scope:
+            line = f"{case.prober.label(mix)}: {result}"
+            if line not in case.lines:
+                case.lines.append(line)
