@@ -138,7 +138,8 @@ def narrow(order: Sequence[str], requires: Requires) -> Asking[Found]:
     while rest and outcome == "bad":
         joint = yield from minimal(known, rest, breaking)
         breaks.append(joint)
-        rest = [item for item in rest if item not in joint]
+        # What drags a culprit along breaks GOOD by that alone: it says nothing of its own.
+        rest = [item for item in rest if not closed(frozenset({item}), requires) & joint]
         (outcome,) = yield from known.ask([breaking.mix(frozenset(rest))])
     candidates = [frozenset(choice) for choice in product(*(sorted(members) for members in breaks))]
     outcomes = yield from known.ask([mending.mix(each) for each in candidates])

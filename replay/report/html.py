@@ -34,6 +34,8 @@ OUTCOMES: Mapping[str, str] = {
     "unresolved": "? could not run",
 }
 GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
+WIDEST = 6
+"""Parts that a matrix of probes has columns for, and names that a row lists where it has more."""
 ALWAYS_DIFFER = frozenset({"Run", "Started", "Took"})
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The Content-Security-Policy of the page: a browser is told to run and to fetch nothing."""
@@ -121,25 +123,43 @@ def _evidence(found: Verdict) -> str:
 
 
 def _mixes(tried: Sequence[Tried]) -> str:
-    """Return the mixes as a matrix: a row a mix, a column a layer, and where each layer came from."""
+    """Return the mixes as a table: a column for each part and where it came from, while the parts are few."""
     if not tried:
         return ""
     names = sorted({*tried[0].from_good, *tried[0].from_bad})
-    heads = _heads("", *map(_text, names), "Outputs")
-    rows = "".join(_mix_row(mix, names) for mix in tried)
+    if len(names) <= WIDEST:
+        heads = _heads("", *map(_text, names), "Outputs")
+        rows = "".join(_mix_row(mix, names) for mix in tried)
+    else:
+        heads = _heads("", "From BAD", "Outputs")
+        rows = "".join(_long_row(mix) for mix in tried)
     note = (
-        "A row is a mix that was run: each layer as in GOOD or as in BAD. Outputs are held against good execution "
+        "A row is a mix that was run: each part as in GOOD or as in BAD. Outputs are held against good execution "
         "over the same input rows (or judged by --test)."
     )
     return f'<p class="note">{note}</p><table class="mixes">{heads}{rows}</table>'
 
 
 def _mix_row(mix: Tried, names: Sequence[str]) -> str:
-    label = "GOOD" if not mix.from_bad else "BAD" if not mix.from_good else ""
     cells = "".join(
         '<td class="from-bad">bad</td>' if name in mix.from_bad else '<td class="from-good">good</td>' for name in names
     )
-    return f'<tr><td>{label}</td>{cells}<td class="{mix.outcome}">{OUTCOMES[mix.outcome]}</td></tr>'
+    return f"<tr><td>{_end(mix)}</td>{cells}{_outcome(mix)}</tr>"
+
+
+def _long_row(mix: Tried) -> str:
+    few, prefix = (mix.from_bad, "") if len(mix.from_bad) <= len(mix.from_good) else (mix.from_good, "all but ")
+    more = f" and {len(few) - WIDEST} more" if len(few) > WIDEST else ""
+    said = prefix + ", ".join(_code(name) for name in few[:WIDEST]) + more if few else "all" if prefix else "nothing"
+    return f"<tr><td>{_end(mix)}</td><td>{said}</td>{_outcome(mix)}</tr>"
+
+
+def _end(mix: Tried) -> str:
+    return "GOOD" if not mix.from_bad else "BAD" if not mix.from_good else ""
+
+
+def _outcome(mix: Tried) -> str:
+    return f'<td class="{mix.outcome}">{OUTCOMES[mix.outcome]}</td>'
 
 
 def _fix(found: Verdict) -> str:

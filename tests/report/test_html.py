@@ -117,6 +117,25 @@ def test_the_probes_are_drawn_as_a_matrix() -> None:
     ]
 
 
+def test_many_parts_are_named_in_the_row() -> None:
+    parts = tuple(f"runtime/packages/p{number}" for number in range(10))
+    tried = (
+        Tried(from_good=parts, from_bad=(), outcome="good"),
+        Tried(from_good=parts[1:], from_bad=parts[:1], outcome="good"),
+        Tried(from_good=parts[:8], from_bad=parts[8:], outcome="other"),
+        Tried(from_good=parts[:2], from_bad=parts[2:], outcome="bad"),
+        Tried(from_good=(), from_bad=parts, outcome="bad"),
+    )
+    assert [row[:2] for row in read(verdict(tried=tried)).rows("mixes")] == [
+        ["", "From BAD"],
+        ["GOOD", "nothing"],
+        ["", parts[0]],
+        ["", f"{parts[8]}, {parts[9]}"],
+        ["", f"all but {parts[0]}, {parts[1]}"],
+        ["BAD", "all"],
+    ]
+
+
 def test_the_judge_hands_the_mixes_on() -> None:
     groups = {name: Group(name, (Change(name=f"{name}/x", before="a", after="b"),)) for name in ("model", "pipeline")}
     one = frozenset({"pipeline"})
