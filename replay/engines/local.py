@@ -108,6 +108,7 @@ class LocalEngine:
                     secrets=spec.secrets,
                     limits=spec.limits,
                     confine=self.confine,
+                    scratch=scratch,
                 )
             )
         finally:

@@ -29,7 +29,10 @@ _KILLED = 128 + 9
 
 @dataclass(frozen=True)
 class Job:
-    """What to start: `env` is the whole of its environment; `confine` gives up every privilege."""
+    """What to start: `env` is the whole of its environment; `confine` gives up every privilege.
+
+    `scratch` is a folder that is removed where the job is killed, even if this process is gone by then.
+    """
 
     command: Sequence[str]
     folder: Path
@@ -37,6 +40,7 @@ class Job:
     secrets: Mapping[str, str]
     limits: Limits
     confine: bool = True
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ class _Supervised:
             "memory": job.limits.memory,
             "processes": job.limits.processes,
             "confine": job.confine,
+            "scratch": None if job.scratch is None else str(job.scratch),
         }
         with self._lock:
             if self._lifeline is not None and not self._interrupted:

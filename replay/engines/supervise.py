@@ -41,7 +41,9 @@ def main() -> None:
     status = _watch(job, wake)
     seconds = time.monotonic() - clock
     last = _sweep(job)
-    status = last if status is None else status
+    if status is None:
+        status = last
+        _remove(order["scratch"])
     code = None if status is None else os.waitstatus_to_exitcode(status)
     print(json.dumps({"code": code, "started": started, "seconds": seconds}), file=sys.stderr)
 
@@ -95,6 +97,14 @@ def _sweep(job: int) -> int | None:
         except ChildProcessError:
             return found
         found = status if pid == job else found
+
+
+def _remove(scratch: str | None) -> None:
+    """Remove the job's scratch folder: Replay may be gone and clear up nothing any more."""
+    if scratch is not None:
+        import shutil  # costs more than the rest of the start, and is rarely needed
+
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _children() -> list[int]:

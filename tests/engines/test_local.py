@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from replay.engines.local import LocalEngine
 from replay.environment.base import Base
 from replay.errors import BaseMissing, EngineError
 from replay.record import Limits
-from tests.engines.contract import EngineContract, python
+from tests.engines.contract import EngineContract, python, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,15 @@ def base(engine: LocalEngine) -> Base:
 
 class TestLocal(EngineContract):
     making = "from replay.engines.local import LocalEngine; engine = LocalEngine()"
+
+    @pytest.fixture(autouse=True)
+    def _no_home_is_left(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        homes = tmp_path / "homes"
+        homes.mkdir()
+        monkeypatch.setenv("TMPDIR", str(homes))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield
+        wait_for(lambda: not list(homes.iterdir()))
 
 
 def test_home_is_private_and_gone_afterwards(engine: LocalEngine, base: Base, tmp_path: Path) -> None:
