@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from replay.bisect.judge import settled
 from replay.bisect.probe import Prober
 from replay.bisect.search import Found, Outcome, Taken, in_order
-from replay.bisect.verdict import DataEffect, Evidence, Group, Kind, Verdict, settled
+from replay.bisect.verdict import DataEffect, Evidence, Group, Kind, Verdict
 from replay.compare.difference import Difference
 from replay.execute import Workbench
 from replay.layers.release import Pair, keep

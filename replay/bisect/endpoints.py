@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from replay.bisect.case import NOTHING, Case, first
+from replay.bisect.judge import judge
 from replay.bisect.probe import Probe
 from replay.bisect.search import Taken
-from replay.bisect.verdict import Verdict, judge
+from replay.bisect.verdict import Verdict
 from replay.record import RunRecord
 from replay.rerun import held_against, host_differences
 

@@ -8,9 +8,10 @@ from replay.bisect import endpoints
 from replay.bisect.case import NOTHING, Case, Options, atoms_of, first, layers_of, requires_of
 from replay.bisect.effect import data_effect, distance
 from replay.bisect.hunt import Caught, hunt, shares
+from replay.bisect.judge import judge
 from replay.bisect.probe import Probe, Prober, finished, open_journal
 from replay.bisect.search import Outcome, Taken
-from replay.bisect.verdict import DataEffect, Verdict, judge
+from replay.bisect.verdict import DataEffect, Verdict
 from replay.digest import canonical, of_bytes, short
 from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench

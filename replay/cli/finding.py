@@ -44,7 +44,7 @@ def bisect(
     Both ends are rerun first. Probes that ended are remembered: a bisect that was killed goes on where it
     was. Exit code 0 cause found, 1 no difference, 3 inconclusive, 2 trouble.
     """
-    from replay.bisect.judge import command_test
+    from replay.bisect.command import command_test
     from replay.bisect.verdict import EXIT_CODES
 
     session = Session(store, engine.choice)

@@ -36,6 +36,8 @@ OUTCOMES: Mapping[str, str] = {
 GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
 WIDEST = 6
 """Parts that a matrix of probes has columns for, and names that a row lists where it has more."""
+LONGEST = 100
+"""Characters that the heads of these columns may have together, to fit a page."""
 ALWAYS_DIFFER = frozenset({"Run", "Started", "Took"})
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The Content-Security-Policy of the page: a browser is told to run and to fetch nothing."""
@@ -127,7 +129,7 @@ def _mixes(tried: Sequence[Tried]) -> str:
     if not tried:
         return ""
     names = sorted({*tried[0].from_good, *tried[0].from_bad})
-    if len(names) <= WIDEST:
+    if len(names) <= WIDEST and sum(map(len, names)) <= LONGEST:
         heads = _heads("", *map(_text, names), "Outputs")
         rows = "".join(_mix_row(mix, names) for mix in tried)
     else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from replay.bisect.judge import judge
 from replay.bisect.search import Found, Gap
-from replay.bisect.verdict import DataEffect, Evidence, Group, Verdict, confidence, judge
+from replay.bisect.verdict import DataEffect, Evidence, Group, Verdict, confidence
 from replay.state import Change
 
 ID = "sha256:" + "0" * 64

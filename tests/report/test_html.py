@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from replay.bisect.judge import judge
 from replay.bisect.search import Found
-from replay.bisect.verdict import Culprit, Evidence, Group, Probes, Tried, Verdict, judge
+from replay.bisect.verdict import Culprit, Evidence, Group, Probes, Tried, Verdict
 from replay.record import EngineInfo, Host, OutputRecord, OutputSpec, Provenance, RunRecord
 from replay.report.html import TITLES, page
 from replay.state import Change, FileEntry
