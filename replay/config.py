@@ -107,7 +107,8 @@ class Output(_Table):
     @field_validator("path")
     @classmethod
     def _inside(cls, value: str) -> str:
-        return _inside(value)
+        # A slash at the end says folder: it is made before the job starts.
+        return _inside(value) + ("/" if value.endswith("/") else "")
 
     @model_validator(mode="after")
     def _table_has_key(self) -> Self:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from replay.engines.base import Engine, RunResult, RunSpec
+from replay.engines.workspace import discard
 from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
 from replay.errors import ReplayError, WheelError
 from replay.layers.base import Workspace
-from replay.layers.files import walk
 from replay.layers.release import Release, workspace
 from replay.record import Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
 from replay.state import FileEntry
@@ -99,10 +98,11 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
         with timings.phase("run"):
             result = bench.engine.run(spec)
         with timings.phase("gather"):
-            outputs = {
-                name: OutputRecord(spec=output, files=_gather(laid.work, output.path, bench.store))
-                for name, output in order.outputs.items()
-            }
+            outputs = {}
+            for name, output in order.outputs.items():
+                files, left_out = _gather(laid.work, output.path, bench.store)
+                outputs[name] = OutputRecord(spec=output, files=files)
+                findings += tuple(left_out)
     timings.milliseconds["job"] = round(result.seconds * 1000)
     return _record(bench, release, order, result, outputs, (timings, findings))
 
@@ -156,13 +156,32 @@ def _secrets(view: Workspace, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in view.secrets}
 
 
-def _gather(work: Path, path: str, store: Store) -> dict[str, FileEntry]:
-    """Keep what the job wrote. Links are not followed: they could point at anything on this machine."""
-    place = work / path
-    if place.is_symlink() or not place.exists():
-        return {}
-    files = [file for file in walk(work, path) if not (work / file).is_symlink()]
-    return {file: store.put_file(work / file) for file in files}
+def _gather(work: Path, path: str, store: Store) -> tuple[dict[str, FileEntry], list[str]]:
+    """Keep what the job wrote; return the files and what was left out of them.
+
+    Nothing but plain files inside the working folder is read: a link could point at anything on this
+    machine, and a pipe would never end.
+    """
+    place, left_out = work / path, []
+    if place.parent.resolve() != work.resolve() / PurePosixPath(path).parent:
+        return {}, [f"{path} lies behind a link and was left out"]
+    kept: dict[str, FileEntry] = {}
+    for file in sorted(_written(place)):
+        name = os.fsencode(file.relative_to(work).as_posix()).decode("utf-8", "backslashreplace")
+        if stat.S_ISREG(file.lstat().st_mode) and name.isprintable():
+            kept[name] = store.put_file(file)
+        else:
+            left_out.append(f"{name!r} is no plain file with a plain name and was left out")
+    return kept, left_out
+
+
+def _written(place: Path) -> Iterator[Path]:
+    """Yield what stands at or below `place`, folders aside; links are not followed."""
+    if place.is_dir() and not place.is_symlink():
+        for folder, _, names in os.walk(place):
+            yield from (Path(folder, name) for name in names)
+    elif place.is_symlink() or place.exists():
+        yield place
 
 
 def _record(
@@ -200,22 +219,4 @@ def _scratch(store: Store) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        remove(folder)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder in which a job may have forbidden anything, even entering."""
-
-    def open_up(function: Callable[[str], object], path: str, error: BaseException) -> None:
-        del error
-        Path(path).parent.chmod(stat.S_IRWXU)
-        if not Path(path).is_symlink():
-            os.chmod(path, stat.S_IRWXU)  # noqa: PTH101
-        function(path)
-
-    for parent in (folder / "work", folder / "inputs"):
-        if parent.is_dir():
-            for path in parent.iterdir():
-                if path.is_dir() and not path.is_symlink():
-                    path.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, onerror=lambda f, p, e: open_up(f, p, e[1]))
+        discard(folder)

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 
 from replay.bisect.search import Outcome
+from replay.engines.workspace import discard
 from replay.errors import ReplayError
-from replay.execute import remove
 from replay.record import RunRecord
 from replay.store.base import Store
 
@@ -40,7 +40,7 @@ def command_test(command: str, store: Store) -> Callable[[RunRecord], Outcome]:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise _broken(command, str(error)) from None
         finally:
-            remove(folder)
+            discard(folder)
         if done.returncode not in (0, 1, CANNOT_SAY):
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise _broken(command, f"exit code {done.returncode}" + (f": {said[-1]}" if said else ""))

@@ -74,7 +74,9 @@ class Prober:
             try:
                 return [future.result() for future in futures]
             except BaseException:
-                pool.shutdown(cancel_futures=True)
+                # Only this thread hears Ctrl-C: the runs under way in the others end because the engine is told.
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.bench.engine.interrupt()
                 raise
 
     def _once(self, taken: Taken, repetition: int) -> Probe:

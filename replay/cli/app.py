@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -49,6 +50,8 @@ def main() -> None:
     own = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
     debug = "--debug" in own
     arguments = [word for word in own if word != "--debug"] + sys.argv[1 + len(own) :]
+    # Being asked to end is handled like Ctrl-C: what runs is stopped and cleared away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(arguments, standalone_mode=False)
     except SystemExit:

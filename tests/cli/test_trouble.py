@@ -322,3 +322,41 @@ def test_a_bad_run_that_crashes_names_what_makes_it_crash(shop: Shop) -> None:
     assert ended.code == 0, ended.err
     assert [culprit["changes"] for culprit in ended.json["culprits"]] == [["pipeline/score.py"]]
     shop.job()
+
+
+def test_odd_things_written_beside_an_output_are_left_out_and_said(shop: Shop) -> None:
+    toml = (shop.root / "replay.toml").read_text().replace('path = "out/scores.csv"', 'path = "out/"')
+    (shop.root / "replay.toml").write_text(toml)
+    odd = "import os; os.mkfifo('out/pipe'); os.symlink('/etc/passwd', 'out/link'); open(b'out/\\xff', 'w')\n"
+    shop.job(source=odd + JOB)
+    ended = shop.replay("run", "--json")
+    assert ended.code == 0, ended.err
+    record = ended.json["record"]
+    assert list(record["outputs"]["scores"]["files"]) == ["out/scores.csv"]
+    assert len(record["findings"]) == 3
+
+
+def test_an_output_behind_a_link_is_not_read(shop: Shop) -> None:
+    shop.job(source="import os; os.rmdir('out'); os.symlink('/etc', 'out')")
+    toml = (
+        (shop.root / "replay.toml")
+        .read_text()
+        .replace("out/scores.csv", "out/passwd")
+        .replace('key = "id"\ndec', "dec")
+    )
+    (shop.root / "replay.toml").write_text(toml)
+    assert shop.replay("run").code == 2
+    assert b"root:" not in everything(shop)
+
+
+def test_an_interrupted_bisect_of_several_jobs_leaves_no_job(shop: Shop, stopped) -> None:  # noqa: ANN001
+    slow = f"import time, pathlib; pathlib.Path('started').touch(); time.sleep(1)\n{JOB}"
+    shop.job(source=slow)
+    shop.bind("good")
+    shop.job(offset=1, source=slow)
+    shop.bind("bad", LOG_LEVEL="x")
+    process = shop.start("bisect", "good", "bad", "--jobs", "2")
+    ended = stopped(process, signal.SIGINT, lambda: any((shop.root / ".replay/tmp").glob("*/*/work/started")))
+    assert ended.code == 130
+    assert not list((shop.root / ".replay/tmp").iterdir())
+    assert shop.replay("bisect", "good", "bad").code == 0
