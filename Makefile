@@ -28,3 +28,9 @@ bench: .venv/.installed-dev
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Bind and bisect every incident of a collection (a folder of them, laid out as benchmarks/incidents.py says).
+.PHONY: incidents
+incidents: .venv/.installed-dev
+	@$(PYTHON) -m tests.support.private_engine --base bookworm --base bookworm-notz --base trixie --base bullseye -- \
+		$(PYTHON) benchmarks/incidents.py $(or $(INCIDENTS),$(error INCIDENTS=FOLDER names the collection))

@@ -32,11 +32,11 @@ def lay_out(workspace: Workspace, outputs: Iterable[str], store: Store, folder: 
     work.mkdir()
     written = [PurePosixPath(path) for path in outputs]
     for path in sorted(workspace.folders):
-        _safe(inputs, path).mkdir(parents=True, exist_ok=True)
+        inside(inputs, path).mkdir(parents=True, exist_ok=True)
     for placed in workspace.files.values():
-        _put(placed, _safe(inputs, placed.path), store)
+        _put(placed, inside(inputs, placed.path), store)
     for output in outputs:
-        target = _safe(work, output)
+        target = inside(work, output)
         (target if output.endswith("/") else target.parent).mkdir(parents=True, exist_ok=True)
     roots = _roots(inputs, workspace, written)
     return LaidOut(work, tuple(Mount(inputs / path, str(path)) for path in roots))
@@ -89,8 +89,8 @@ def _roots(inputs: Path, workspace: Workspace, written: list[PurePosixPath]) -> 
     return found
 
 
-def _safe(root: Path, path: str) -> Path:
-    """Return `path` below `root`. A state from elsewhere may name anything: nothing outside is touched."""
+def inside(root: Path, path: str) -> Path:
+    """Return `path` below `root`. Raises StoreError: what comes from elsewhere may name anything."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\x00" in path:
         raise StoreError(

@@ -12,6 +12,7 @@ from replay.engines.workspace import discard
 from replay.errors import ReplayError
 from replay.record import RunRecord
 from replay.store.base import Store
+from replay.workspace import inside
 
 TIMEOUT = 600
 """Seconds a test may take."""
@@ -32,7 +33,7 @@ def command_test(command: str, store: Store) -> Callable[[RunRecord], Outcome]:
         try:
             for output in record.outputs.values():
                 for path, entry in output.files.items():
-                    place = folder / path
+                    place = inside(folder, path)
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_bytes(store.get(entry.blob))
             environ = {**os.environ, "REPLAY_EXIT_CODE": str(record.exit_code), "REPLAY_RUN": record.id}
