@@ -22,8 +22,9 @@ def data_effect(good: RunRecord, today: RunRecord, store: Store) -> DataEffect:
     every row differs and none of that is drift.
     """
     overlap = key_overlap(good.outputs, today.outputs, store)
-    shifts = [shift for shift in shift_of(good.outputs, today.outputs, store).values() if shift.shifted]
-    moved = "; ".join(shift.sentence for shift in shifts[:3])
+    found = shift_of(good.outputs, today.outputs, store)
+    shifts = {name: shift for name, shift in found.items() if shift.shifted}
+    moved = "; ".join(f"distribution of {name} shifted, PSI {shifts[name].psi:.2f}" for name in list(shifts)[:3])
     if overlap is not None and overlap < SAME_ROWS:
         said = moved or "no output's distribution moved"
         return DataEffect(bool(shifts), bool(shifts), f"{1 - overlap:.0%} of the rows are new; {said}")

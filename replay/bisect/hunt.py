@@ -36,6 +36,10 @@ def hunt(case: Case, scope: Taken, outcome: Oracle) -> Caught:
     order = order if _consistent(order, requires) else [atom for atom in case.prober.atoms if atom in scope]
     found = drive(narrow(order, requires), _answers(case, outcome))
     carried = _carried(found, requires, scope)
+    if len(found.breaks) > 1:
+        # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
+        backwards = _backwards(requires, scope)
+        case.prober.all([scope - closed(members, backwards) for members in found.breaks])
     if carried:
         case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
     _tell(case, found, scope)

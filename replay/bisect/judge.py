@@ -43,7 +43,7 @@ def judge(evidence: Evidence) -> Verdict:
         return _unclaimed(evidence, breaks, mends, gaps)
     culprits = [_culprit(members, mends, evidence) for members in breaks]
     if evidence.data is not None and evidence.data.material and not any("inputs" in members for members in breaks):
-        culprits.append(_data_culprit(evidence))
+        culprits.append(_data_culprit(evidence).model_copy(update={"mends": False}))
     return _verdict(evidence, culprits, "single" if len(breaks) == 1 else "independent", gaps)
 
 
