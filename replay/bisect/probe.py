@@ -7,11 +7,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from replay.bisect.search import Taken
 from replay.bisect.verdict import Group, Probes
-from replay.digest import canonical, of_bytes, short
 from replay.errors import Interrupted, ReplayError, StoreError
 from replay.execute import Order, Workbench, execute
 from replay.layers.release import Pair, Release, keep
@@ -88,8 +88,7 @@ class Prober:
         release = self.release(taken)
         state = keep(release, self.bench.store)
         label = self.label(taken) + (f", repetition {repetition + 1}" if repetition else "")
-        memory = self._memory(state, repetition)
-        if not self.fresh and (record := _recall(self.bench, memory)) is not None:
+        if (record := self._recall(state, repetition)) is not None:
             self._say(f"{label}: known already")
             return self._ended(Probe(taken, state, record, cached=True), "cached")
         self._say(f"{label} …")
@@ -101,7 +100,6 @@ class Prober:
             self._say(f"{label}: could not run: {error.what}")
             return self._ended(Probe(taken, state, None, cached=False, trouble=error.what), "unresolved")
         self.bench.store.add_run(record)
-        _remember(memory, record)
         return self._ended(Probe(taken, state, record, cached=False), "run")
 
     def _ended(self, probe: Probe, how: str) -> Probe:
@@ -132,17 +130,34 @@ class Prober:
         number = sum(self.counts.values()) + 1
         self.bench.progress(f"probe {number} of at most {max(self.expected, number)}: {message}")
 
-    def _memory(self, state: str, repetition: int) -> Path:
-        """Return the file that remembers this probe: state, engine, host, order and repetition by content."""
-        key = {
-            "state": state,
-            "engine": self.bench.engine.info().model_dump(mode="json"),
-            "outputs": {name: spec.model_dump(mode="json") for name, spec in self.order.outputs.items()},
-            "limits": self.order.limits.model_dump(mode="json"),
-            "repetition": repetition,
-        }
-        folder = self.bench.store.cache("probes")
-        return folder / short(of_bytes(canonical(key)))
+    def _recall(self, state: str, repetition: int) -> RunRecord | None:
+        """Return the probe of this state that an earlier bisect ended, if its outputs are all still there.
+
+        The run log is the memory: a probe that got into it is known, wherever its bisect was killed.
+        """
+        if self.fresh:
+            return None
+        fitting = [record for record in map(self._loaded, self._logged.get(state, [])) if record is not None]
+        return fitting[repetition] if repetition < len(fitting) else None
+
+    @cached_property
+    def _logged(self) -> dict[str, list[str]]:
+        """The probes in the run log when this bisect began, by state, oldest first."""
+        found: dict[str, list[str]] = {}
+        for entry in self.bench.store.runs():
+            if entry.reason == "probe" and entry.engine == self.bench.engine.name:
+                found.setdefault(entry.state, []).append(entry.run)
+        return found
+
+    def _loaded(self, run: str) -> RunRecord | None:
+        try:
+            record = self.bench.store.run(run)
+        except StoreError:
+            return None
+        same = {name: output.spec for name, output in record.outputs.items()} == dict(self.order.outputs)
+        same = same and record.limits == self.order.limits and record.engine == self.bench.engine.info()
+        blobs = [entry.blob for output in record.outputs.values() for entry in output.files.values()]
+        return record if same and all(self.bench.store.has(blob) for blob in blobs) else None
 
 
 def open_journal(bench: Workbench, name: str) -> Path:
@@ -160,22 +175,6 @@ def finished(journal: Path) -> list[dict[str, object]]:
             except ValueError:
                 continue
     return found
-
-
-def _recall(bench: Workbench, memory: Path) -> RunRecord | None:
-    """Return a remembered run whose record and outputs are all still in the store."""
-    try:
-        record = bench.store.run(memory.read_text("ascii").strip())
-    except (OSError, ValueError, StoreError):
-        return None
-    blobs = [entry.blob for output in record.outputs.values() for entry in output.files.values()]
-    return record if all(bench.store.has(blob) for blob in blobs) else None
-
-
-def _remember(memory: Path, record: RunRecord) -> None:
-    temporary = memory.with_suffix(f".{threading.get_ident()}")
-    temporary.write_text(record.id, "ascii")
-    temporary.replace(memory)
 
 
 def _named(taken: Taken, layers: Mapping[str, Taken]) -> str:

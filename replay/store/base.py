@@ -123,7 +123,7 @@ class Store(Protocol):
         ...
 
     def cache(self, kind: str) -> Path:
-        """Return the folder for derived things of one kind (`trees`, `wheels`, `probes`); safe to delete."""
+        """Return the folder for derived things of one kind (`trees`, `unpacked`, `locks`); safe to delete."""
         ...
 
     def fsck(self) -> list[Finding]:

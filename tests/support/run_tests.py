@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ def main() -> int:
     """Run the checks and the tests; return the exit code."""
     everything = "--all" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
+    # A shell that starts us in the background has Ctrl-C ignored, and the tests of Ctrl-C would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         engine_environment() as environment,
         building(["bookworm", "trixie", "bullseye"] if everything else ["bookworm"]),
