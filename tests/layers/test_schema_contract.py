@@ -146,7 +146,11 @@ def test_columns_of_one_name_or_none_are_told_apart_as_pandas_does(tmp_path: Pat
         ("in.csv", b"a,b\n1,\x00\n", "csv: line 2 holds a NUL byte"),
         ("in.csv", b"", "csv: the file is empty"),
         ("in.csv", b"\n\n", "csv: no line of it holds anything"),
-        ("in.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:40], "csv: its gzip data are truncated, or no gzip data"),
+        (
+            "in.csv.gz",
+            gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:40],
+            "csv: its gzip data are truncated, or no gzip data",
+        ),
         ("in.parquet", b"PAR1 and no more", "parquet: its content is no such file, or it is truncated"),
         ("in.arrow", b"ARROW1 and no more", "arrow: its content is no such file, or it is truncated"),
         ("in.jsonl", b'{"a": 1}\n{"a":', "jsonl: its content is no such file, or it is truncated"),
