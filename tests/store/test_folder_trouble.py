@@ -63,6 +63,7 @@ def test_a_store_is_sound_wherever_its_writer_was_killed(tmp_path: Path) -> None
     points = random.Random(2).sample(range(1, total), 80)
     lines = said(start("die", tmp_path / ".replay", 4, *points))
     assert {line[0] for line in lines} <= {"run", "tag", "survived"}
+    assert len([line for line in lines if line[0] == "survived"]) < len(points) / 2
     store = FolderStore.open(tmp_path / ".replay")
     assert store.fsck() == []
     assert list((store.root / "tmp").iterdir()) == []
