@@ -14,7 +14,7 @@ from pathlib import Path
 from replay.errors import StoreError
 from replay.store.refs import shown
 
-_FULL = ("the disk or quota is full", "free some space (`replay gc` removes what nothing refers to), then repeat")
+_FULL = ("the disk or quota is full", "free some space (the store's cache/ can always go), then repeat")
 _DENIED = ("this user may not write there", "give this user the right to write, or name another store with --store")
 _CAUSES = {
     errno.ENOSPC: _FULL,
