@@ -102,7 +102,7 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
     else:
         kind = "model-change" if layers == {"model"} else "execution-state-drift"
     retrain = kind == "data-drift" and (evidence.data is None or evidence.data.material)
-    mended = [change for culprit in culprits for change in culprit.changes if not change.startswith("data")]
+    mended = [_to_mend(name, c.before.get(name)) for c in culprits for name in c.changes if not name.startswith("data")]
     guilty = {change for culprit in culprits for change in culprit.changes}
     # Data that moved the outputs a little is no culprit, and not cleared either.
     moved = evidence.data is not None and evidence.data.matters
@@ -130,6 +130,12 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
         bad=evidence.bad,
         fix=evidence.fix,
     )
+
+
+def _to_mend(name: str, before: str | None) -> str:
+    """Say what a condition was where one word tells it: a version or a value can be put back as it stands."""
+    told = name.startswith(("runtime/packages/", "runtime/env/"))
+    return f"{name} (it was {before if before is not None else 'absent'})" if told else name
 
 
 def _tried(evidence: Evidence) -> tuple[Tried, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -49,8 +48,3 @@ def explain(error: ReplayError) -> None:
 def plain(text: str) -> str:
     """Return text without control characters, so that a hostile name cannot drive a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
-def shown_on_a_terminal() -> bool:
-    """Whether standard output is a terminal that takes colour."""
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
