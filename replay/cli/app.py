@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from replay.cli import comparing, finding, house, runs
 
+if TYPE_CHECKING:
+    from replay.errors import ReplayError
+
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="replay",
     help="The model did not change, the scores did: which execution condition changed, and should we retrain?",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -52,33 +59,33 @@ def main() -> None:
     arguments = [word for word in own if word != "--debug"] + sys.argv[1 + len(own) :]
     # Being asked to end is handled like Ctrl-C: what runs is stopped and cleared away.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does: no encoding ends a command
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments or ["--help"], standalone_mode=False)
+        if code == INTERRUPTED:  # typer's own word for Ctrl-C
+            code = _ended_by(KeyboardInterrupt())
     except SystemExit:
         raise
     except BaseException as error:
         if debug:
             raise
         code = _ended_by(error)
+    finally:
+        gc.freeze()  # the interpreter would look through every object once more before it ends: 40 ms
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _ended_by(error: BaseException) -> int:
-    import click
-
     from replay.cli.console import explain
     from replay.errors import Interrupted, ReplayError
 
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         error = Interrupted(
             "interrupted", cause="Ctrl-C, or the process was asked to end", do="nothing is lost; run it again"
         )
-    if isinstance(error, click.ClickException):
-        error.show()
-        return 2
-    if isinstance(error, BrokenPipeError):
-        sys.stderr.close()
-        return 2
+    if hasattr(error, "format_message"):
+        error = _misused(error, error.format_message())
     if not isinstance(error, ReplayError):
         first = (str(error) or type(error).__name__).splitlines()[0]
         error = ReplayError(
@@ -88,3 +95,16 @@ def _ended_by(error: BaseException) -> int:
         )
     explain(error)
     return error.exit_code
+
+
+def _misused(error: BaseException, message: str) -> ReplayError:
+    """Return what the command line's parser raised in three lines."""
+    from replay.errors import ReplayError
+
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "replay"
+    return ReplayError(
+        message.rstrip("."),
+        cause="a typing slip, or an option of another command",
+        do=f"`{command} --help` shows how it is written",
+    )

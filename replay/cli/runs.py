@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from replay.cli import options
-from replay.cli.console import done, emit, progress, result, say
+from replay.cli.console import done, emit, plain, progress, result, say
 from replay.cli.session import Session
 
 
@@ -62,7 +62,7 @@ def _report_failure(log: bytes, exit_code: int | None, ended: str) -> None:
 
     tail = log.decode("utf-8", "replace").splitlines()[-15:]
     for line in tail:
-        progress(f"| {''.join(c if c.isprintable() else '?' for c in line)}")
+        progress(f"| {line}")
     causes = {
         "timeout": ("the job ran into its time limit", "raise [job] timeout, or look why it hangs"),
         "out-of-memory": ("the job needed more memory than it may have", "raise [job] memory"),
@@ -130,7 +130,10 @@ def show(
     if printed:
         if record is None:
             raise NotFound(f"{ref} is a state, not a run", cause="only runs have a log", do="name a run")
-        sys.stdout.buffer.write(kept.get(record.log))
+        said = kept.get(record.log)
+        if sys.stdout.isatty():
+            said = plain(said.decode("utf-8", "replace")).encode("utf-8", "replace")
+        sys.stdout.buffer.write(said)
         return
     release = load(kept, found.state)
     if layer:
