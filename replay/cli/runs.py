@@ -62,7 +62,7 @@ def _report_failure(log: bytes, exit_code: int | None, ended: str) -> None:
 
     tail = log.decode("utf-8", "replace").splitlines()[-15:]
     for line in tail:
-        progress(f"| {line}")
+        progress(f"| {line[:400]}")
     causes = {
         "timeout": ("the job ran into its time limit", "raise [job] timeout, or look why it hangs"),
         "out-of-memory": ("the job needed more memory than it may have", "raise [job] memory"),
