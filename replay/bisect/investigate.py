@@ -34,7 +34,7 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
 
 def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Case:
     _comparable(good, bad, options)
-    pair = Pair(load(bench.store, good.state), load(bench.store, bad.state))
+    pair = Pair(load(bench.store, good.state), load(bench.store, bad.state), bench.store)
     atoms = atoms_of(pair)
     layers = layers_of(atoms)
     identity = {"good": good.id, "bad": bad.id, "engine": bench.engine.name, "test": options.test_name}

@@ -1,15 +1,15 @@
-"""What a bisect would probe, before anything runs. Pure."""
+"""What a bisect would probe, before anything runs."""
 
 from __future__ import annotations
 
 from replay.bisect.case import Options, atoms_of, layers_of
 from replay.bisect.investigate import at_most
-from replay.layers.release import Pair, Release
+from replay.layers.release import Pair
 
 
-def plan(good: Release, bad: Release, options: Options) -> list[str]:
+def plan(pair: Pair, options: Options) -> list[str]:
     """Return the probes a bisect makes at most while single changes act, in order, for people."""
-    atoms = atoms_of(Pair(good, bad))
+    atoms = atoms_of(pair)
     layers = layers_of(atoms)
     ends = ("GOOD", "BAD") if atoms else ("GOOD",)
     steps = [f"{end}, repetition {number + 1}" for number in range(options.repeat) for end in ends]

@@ -36,7 +36,7 @@ def diff(
     session = Session(store)
     kept = session.store()
     one, other = session.run(kept, a), session.run(kept, b)
-    found = changes(load(kept, one.state), load(kept, other.state))
+    found = changes(load(kept, one.state), load(kept, other.state), kept)
     difference = compare_outputs(one.outputs, other.outputs, kept)
     document = {
         "a": {"run": one.id, "state": one.state},

@@ -122,11 +122,11 @@ def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, 
 def _plan(session: Session, runs: tuple[RunRecord, RunRecord], repeat: int, as_json: bool, *, drill: bool) -> None:
     from replay.bisect.case import Options
     from replay.bisect.plan import plan
-    from replay.layers.release import load
+    from replay.layers.release import Pair, load
 
     kept = session.store()
     good, bad = runs
-    steps = plan(load(kept, good.state), load(kept, bad.state), Options(repeat=repeat, drill=drill))
+    steps = plan(Pair(load(kept, good.state), load(kept, bad.state), kept), Options(repeat=repeat, drill=drill))
     each = max(good.milliseconds.get("job", 0), bad.milliseconds.get("job", 0)) / 1000
     seconds = round(len(steps) * each, 1)
     lines = [f"at most {len(steps)} probes, about {seconds} s of the job's own time:", *(f"  {step}" for step in steps)]

@@ -12,6 +12,7 @@ from replay.digest import of_bytes
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import readable, walk
 from replay.state import Change, Document
+from replay.store.base import Store
 
 Word = Literal["granted", "partial", "denied", "missing", "empty"]
 
@@ -52,7 +53,7 @@ class Access(Layer[AccessLayer]):
         context.store.put(b"")
         return AccessLayer(sources={name: ask(context.root, declared[name].path) for name in sorted(declared)})
 
-    def changes(self, good: AccessLayer, bad: AccessLayer) -> list[Change]:
+    def changes(self, good: AccessLayer, bad: AccessLayer, store: Store) -> list[Change]:
         """List the sources whose answer changed."""
         found = []
         for name in sorted(good.sources.keys() | bad.sources.keys()):
@@ -67,7 +68,7 @@ class Access(Layer[AccessLayer]):
                 )
         return found
 
-    def mix(self, good: AccessLayer, bad: AccessLayer, taken: frozenset[str]) -> AccessLayer:
+    def mix(self, good: AccessLayer, bad: AccessLayer, taken: frozenset[str], store: Store) -> AccessLayer:
         """Return good's answers, those of the taken sources from bad."""
         side = {name: bad if f"access/{name}" in taken else good for name in good.sources.keys() | bad.sources.keys()}
         return AccessLayer(

@@ -87,14 +87,18 @@ class Layer(ABC, Generic[D]):
         """Return the layer as it is now; contents go into the store. Raises InputError or ConfigError."""
 
     @abstractmethod
-    def changes(self, good: D, bad: D) -> list[Change]:
-        """Return how two differ, smallest steps, in the order in which reports name them. Pure."""
+    def changes(self, good: D, bad: D, store: Store) -> list[Change]:
+        """Return how two differ, smallest steps, in the order in which reports name them.
+
+        Reads contents out of `store` where documents alone do not tell (hunks, cells).
+        """
 
     @abstractmethod
-    def mix(self, good: D, bad: D, taken: frozenset[str]) -> D:
+    def mix(self, good: D, bad: D, taken: frozenset[str], store: Store) -> D:
         """Return `good` with the changes named in `taken` from `bad`.
 
-        Pure. With no change taken it is `good`, with all of them `bad`.
+        With no change taken it is `good`, with all of them `bad`. Content that stands in neither (half of a
+        file's hunks, one column of a table) is made and kept in `store`: a mix is a state like any other.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from replay.layers.access import AccessLayer
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import file_blobs, keep, walk
 from replay.state import Change, Document, FileEntry
-from replay.store.base import BlobRef
+from replay.store.base import BlobRef, Store
 
 
 class Snapshot(Document):
@@ -46,7 +46,7 @@ class Data(Layer[DataLayer]):
                 sources[name] = Snapshot(path=source.path, key=source.keys, kind=answer.kind, files=entries)
         return DataLayer(sources=sources)
 
-    def changes(self, good: DataLayer, bad: DataLayer) -> list[Change]:
+    def changes(self, good: DataLayer, bad: DataLayer, store: Store) -> list[Change]:
         """List the sources whose content differs. One that a side could not observe is access's to tell."""
         found = []
         for name in sorted(good.sources.keys() | bad.sources.keys()):
@@ -56,7 +56,7 @@ class Data(Layer[DataLayer]):
                 found.append(Change(name=f"data/{name}", before=_brief(before), after=_brief(after)))
         return found
 
-    def mix(self, good: DataLayer, bad: DataLayer, taken: frozenset[str]) -> DataLayer:
+    def mix(self, good: DataLayer, bad: DataLayer, taken: frozenset[str], store: Store) -> DataLayer:
         """Return good's snapshots, or all of bad's where anything is taken: inputs are swapped whole.
 
         A source that the chosen side could not observe comes from the other: whether the job sees it is the

@@ -8,7 +8,7 @@ from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import file_blobs, file_changes, keep, mix_files
 from replay.layers.pipeline import declared_files
 from replay.state import Change, Document, FileEntry
-from replay.store.base import BlobRef
+from replay.store.base import BlobRef, Store
 
 
 class ModelLayer(Document):
@@ -29,11 +29,11 @@ class Model(Layer[ModelLayer]):
         files, folders = declared_files(context.root, context.config.model.paths, "model")
         return ModelLayer(files=keep(context.root, files, context.store), folders=folders)
 
-    def changes(self, good: ModelLayer, bad: ModelLayer) -> list[Change]:
+    def changes(self, good: ModelLayer, bad: ModelLayer, store: Store) -> list[Change]:
         """List the files that differ."""
         return list(file_changes("model", good.files, bad.files))
 
-    def mix(self, good: ModelLayer, bad: ModelLayer, taken: frozenset[str]) -> ModelLayer:
+    def mix(self, good: ModelLayer, bad: ModelLayer, taken: frozenset[str], store: Store) -> ModelLayer:
         """Return good's files, the taken ones from bad."""
         files = mix_files("model", good.files, bad.files, taken)
         return ModelLayer(files=files, folders=tuple(sorted({*good.folders, *bad.folders})))

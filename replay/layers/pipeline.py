@@ -10,7 +10,7 @@ from replay.errors import InputError
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import file_blobs, file_changes, keep, mix_files, walk
 from replay.state import Change, Document, FileEntry
-from replay.store.base import BlobRef
+from replay.store.base import BlobRef, Store
 
 COMMAND = "pipeline/command"
 
@@ -40,14 +40,14 @@ class Pipeline(Layer[PipelineLayer]):
         wanted = {path for path in wanted if not _within(path, others)}
         return PipelineLayer(command=context.command, files=keep(context.root, wanted, context.store), folders=folders)
 
-    def changes(self, good: PipelineLayer, bad: PipelineLayer) -> list[Change]:
+    def changes(self, good: PipelineLayer, bad: PipelineLayer, store: Store) -> list[Change]:
         """List the files that differ, and the command line."""
         found = list(file_changes("pipeline", good.files, bad.files))
         if good.command != bad.command:
             found.append(Change(name=COMMAND, before=shlex.join(good.command), after=shlex.join(bad.command)))
         return found
 
-    def mix(self, good: PipelineLayer, bad: PipelineLayer, taken: frozenset[str]) -> PipelineLayer:
+    def mix(self, good: PipelineLayer, bad: PipelineLayer, taken: frozenset[str], store: Store) -> PipelineLayer:
         """Return good's files and command, the taken ones from bad."""
         return PipelineLayer(
             command=bad.command if COMMAND in taken else good.command,

@@ -77,12 +77,12 @@ def load(store: Store, state_id: str) -> Release:
     return Release(job=state.job, outputs=state.outputs, layers=layers)
 
 
-def changes(good: Release, bad: Release) -> list[Change]:
+def changes(good: Release, bad: Release, store: Store) -> list[Change]:
     """Return everything that differs between two releases, in the order of the layers."""
     found: list[Change] = []
     for name in LAYERS:
         if good.layers[name] != bad.layers[name]:
-            found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name]))
+            found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name], store))
     return found
 
 
@@ -92,11 +92,12 @@ class Pair:
 
     good: Release
     bad: Release
+    store: Store
 
     @cached_property
     def changes(self) -> list[Change]:
         """Everything that differs."""
-        return changes(self.good, self.bad)
+        return changes(self.good, self.bad, self.store)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -104,7 +105,7 @@ class Pair:
         return frozenset(change.name for change in self.changes)
 
     def mix(self, taken: frozenset[str]) -> Release:
-        """Return `good` with the changes named in `taken` from `bad`. Pure.
+        """Return `good` with the changes named in `taken` from `bad`.
 
         Schema and data are two views of one snapshot: whatever is taken of either takes both.
         """
@@ -116,7 +117,7 @@ class Pair:
         for name in LAYERS:
             together = INPUTS if name in INPUTS else (name,)
             own = frozenset(change for change in taken if Change(name=change).layer in together)
-            layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own)
+            layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
         return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)
 
 

@@ -10,7 +10,7 @@ from replay.environment.packages import PackageSet, Wheel
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.requirements import implications, universal
 from replay.state import Change, Document
-from replay.store.base import BlobRef
+from replay.store.base import BlobRef, Store
 
 V = TypeVar("V")
 
@@ -44,7 +44,7 @@ class Runtime(Layer[RuntimeLayer]):
             secrets=tuple(sorted(declared.secrets)),
         )
 
-    def changes(self, good: RuntimeLayer, bad: RuntimeLayer) -> list[Change]:
+    def changes(self, good: RuntimeLayer, bad: RuntimeLayer, store: Store) -> list[Change]:
         """List base, packages and variables that differ, packages with what they drag along.
 
         Wheels are made for one Python: where the base's X.Y differs, base and packages go together.
@@ -69,7 +69,7 @@ class Runtime(Layer[RuntimeLayer]):
                 found.append(Change(name=f"runtime/env/{name}", before=good.env.get(name), after=bad.env.get(name)))
         return found
 
-    def mix(self, good: RuntimeLayer, bad: RuntimeLayer, taken: frozenset[str]) -> RuntimeLayer:
+    def mix(self, good: RuntimeLayer, bad: RuntimeLayer, taken: frozenset[str], store: Store) -> RuntimeLayer:
         """Return good's runtime with the taken packages, variables and base from bad."""
         chosen = bad if BASE in taken else good
         wheels = _pick(good.packages.wheels, bad.packages.wheels, PACKAGES, taken)

@@ -41,14 +41,14 @@ class Schema(Layer[SchemaLayer]):
         sources = {name: snapshot and _contract(snapshot, context.store) for name, snapshot in data.sources.items()}
         return SchemaLayer(sources=sources)
 
-    def changes(self, good: SchemaLayer, bad: SchemaLayer) -> list[Change]:
+    def changes(self, good: SchemaLayer, bad: SchemaLayer, store: Store) -> list[Change]:
         """List what changed in the contract of each source that both sides observed."""
         found = []
         for name in sorted(good.sources.keys() & bad.sources.keys()):
             found.extend(contract_changes(name, good.sources[name], bad.sources[name]))
         return found
 
-    def mix(self, good: SchemaLayer, bad: SchemaLayer, taken: frozenset[str]) -> SchemaLayer:
+    def mix(self, good: SchemaLayer, bad: SchemaLayer, taken: frozenset[str], store: Store) -> SchemaLayer:
         """Return good's contracts, or all of bad's where anything is taken.
 
         Schema and data are two views of one snapshot and are swapped together, so the caller gives both

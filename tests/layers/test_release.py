@@ -85,8 +85,8 @@ def taken(project: Path, store: MemoryStore, environ: dict[str, str] | None = No
     return capture(context)
 
 
-def names(good: Release, bad: Release) -> list[str]:
-    return [change.name for change in changes(good, bad)]
+def names(good: Release, bad: Release, store: MemoryStore) -> list[str]:
+    return [change.name for change in changes(good, bad, store)]
 
 
 def test_the_same_content_elsewhere_is_the_same_state(project: Path, store: MemoryStore, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_each_change_has_its_name(project: Path, store: MemoryStore) -> None:
     (project / "model/churn.json").write_text('{"w": 2}\n')
     (project / "data/customers.csv").write_text("id,tariff\n007,A\n009,B\n")
     bad = taken(project, store, {"TZ": "Asia/Almaty"}, pandas="3.0.1")
-    assert names(good, bad) == [
+    assert names(good, bad, store) == [
         "data/customers",
         "pipeline/features/new.py",
         "pipeline/features/night.py",
@@ -121,11 +121,11 @@ def test_a_mix_takes_what_is_named_and_leaves_the_rest(project: Path, store: Mem
     good = taken(project, store, {"TZ": "UTC"}, pandas="2.2.3")
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store, {"TZ": "Asia/Almaty"}, pandas="3.0.1")
-    mixed = Pair(good, bad).mix(frozenset({"runtime/packages/pandas"}))
-    assert names(good, mixed) == ["runtime/packages/pandas"]
-    assert names(mixed, bad) == ["pipeline/score.py", "runtime/env/TZ"]
-    assert Pair(good, bad).mix(frozenset()) == good
-    assert Pair(good, bad).mix(frozenset(names(good, bad))) == bad
+    mixed = Pair(good, bad, store).mix(frozenset({"runtime/packages/pandas"}))
+    assert names(good, mixed, store) == ["runtime/packages/pandas"]
+    assert names(mixed, bad, store) == ["pipeline/score.py", "runtime/env/TZ"]
+    assert Pair(good, bad, store).mix(frozenset()) == good
+    assert Pair(good, bad, store).mix(frozenset(names(good, bad, store))) == bad
 
 
 def test_inputs_are_swapped_together(project: Path, store: MemoryStore) -> None:
@@ -133,7 +133,7 @@ def test_inputs_are_swapped_together(project: Path, store: MemoryStore) -> None:
     (project / "data/customers.csv").write_text("id,tariff\n007,\n008,\n")
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store)
-    mixed = Pair(good, bad).mix(frozenset({"data/customers"}))
+    mixed = Pair(good, bad, store).mix(frozenset({"data/customers"}))
     assert mixed.layers["schema"] == bad.layers["schema"]
     assert mixed.layers["data"] == bad.layers["data"]
 
@@ -155,7 +155,7 @@ def test_a_source_that_gives_nothing_is_an_answer_of_access(project: Path, store
     good = taken(project, store)
     spoil(project / "data/customers.csv")
     bad = taken(project, store)
-    (change,) = changes(good, bad)
+    (change,) = changes(good, bad, store)
     assert (change.name, change.before, change.after) == ("access/customers", "granted", answer)
 
 
@@ -164,8 +164,10 @@ def test_granting_again_what_bad_could_not_read_gives_the_data_back(project: Pat
     (project / "data/customers.csv").chmod(0)
     (project / "score.py").write_text("print(2)\n")
     bad = taken(project, store)
-    assert workspace(Pair(good, bad).mix(frozenset({"access/customers"}))).files["data/customers.csv"].blob is None
-    mended = workspace(Pair(good, bad).mix(frozenset({"pipeline/score.py"})))
+    assert (
+        workspace(Pair(good, bad, store).mix(frozenset({"access/customers"}))).files["data/customers.csv"].blob is None
+    )
+    mended = workspace(Pair(good, bad, store).mix(frozenset({"pipeline/score.py"})))
     assert mended.files["data/customers.csv"].blob is not None
 
 

@@ -135,26 +135,26 @@ def test_a_folder_of_mixed_files_is_no_table(store: FolderStore) -> None:
 def test_changes_name_layer_source_column_and_property(store: FolderStore) -> None:
     good, bad = file(store, "id,fee\n1,0.5\n"), file(store, "id,fee\n1,free\n")
 
-    assert [change.name for change in Schema().changes(good, bad)] == ["schema/customers/fee/type"]
-    assert Schema().changes(good, good) == []
+    assert [change.name for change in Schema().changes(good, bad, store)] == ["schema/customers/fee/type"]
+    assert Schema().changes(good, good, store) == []
 
 
 def test_a_source_that_only_one_side_declares_is_no_schema_change(store: FolderStore) -> None:
-    assert Schema().changes(SchemaLayer(sources={}), file(store, "id\n1\n")) == []
+    assert Schema().changes(SchemaLayer(sources={}), file(store, "id\n1\n"), store) == []
 
 
 def test_a_mix_takes_all_contracts_or_none(store: FolderStore) -> None:
     good, bad = file(store, "id,fee\n1,0.5\n"), file(store, "id,fee\n1,free\n")
 
-    assert Schema().mix(good, bad, frozenset()) == good
-    assert Schema().mix(good, bad, frozenset({"schema/customers/fee/type"})) == bad
-    assert Schema().mix(good, bad, frozenset({"data/customers"})) == bad
+    assert Schema().mix(good, bad, frozenset(), store) == good
+    assert Schema().mix(good, bad, frozenset({"schema/customers/fee/type"}), store) == bad
+    assert Schema().mix(good, bad, frozenset({"data/customers"}), store) == bad
 
 
 def test_a_mix_keeps_what_only_the_other_side_observed(store: FolderStore) -> None:
     good, denied = file(store, "id\n1\n"), SchemaLayer(sources={"customers": None})
 
-    assert Schema().mix(good, denied, frozenset({"data/customers"})) == good
+    assert Schema().mix(good, denied, frozenset({"data/customers"}), store) == good
 
 
 def test_the_files_of_an_input_are_placed_by_the_data_layer_alone(store: FolderStore) -> None:
