@@ -13,6 +13,7 @@ from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.lock import lock
 from replay.environment.packages import PackageSet
+from replay.environment.selection import Selection
 from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
@@ -82,7 +83,10 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> tu
     if bench.engine.name == "here":
         return base, installed(interpreter, bench.store)
     requirements = project.root / runtime.requirements if runtime.requirements else None
-    return base, lock(requirements, interpreter, bench.store, upgrade=upgrade, progress=bench.progress)
+    selection = Selection(tuple(runtime.extras), None if runtime.groups is None else tuple(runtime.groups))
+    return base, lock(
+        requirements, interpreter, bench.store, selection=selection, upgrade=upgrade, progress=bench.progress
+    )
 
 
 def provenance(root: Path) -> Provenance:

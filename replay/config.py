@@ -46,7 +46,11 @@ class Runtime(_Table):
 
     base: str | None = Field(None, description='an image, e.g. "python:3.11-slim"; its digest is recorded')
     python: str | None = Field(None, pattern=r"^3\.\d+$", description='e.g. "3.11"; default: what the base has')
-    requirements: str | None = Field(None, description="requirements.txt: loose, pinned or hash-locked")
+    requirements: str | None = Field(
+        None, description="requirements.txt (loose, pinned, hash-locked), pylock.toml, uv.lock or poetry.lock"
+    )
+    extras: list[str] = Field([], description="extras wanted of a pylock.toml, uv.lock or poetry.lock")
+    groups: list[str] | None = Field(None, description="its dependency groups; default: those it installs by itself")
     env: list[str] = Field([], description="variables taken from the caller and recorded")
     secrets: list[str] = Field([], description="variables passed through and never recorded")
     set: dict[str, str] = Field({}, description="variables with the value given here")

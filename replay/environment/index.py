@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ _DECIDING = (
 _PROGRAM = Path(__file__).with_name("resolve.py")
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A file of the package `name`: at `url` or, where that is None, on the index. All its hashes must match."""
+
+    name: str
+    filename: str
+    url: str | None
+    hashes: Mapping[str, str]
+
+
 def configuration() -> str:
     """Return a digest of what decides where pip looks: its files and variables, without credentials."""
     values = {name: without_credentials(os.environ.get(f"PIP_{name}", "")) for name in _DECIDING}
@@ -37,7 +49,7 @@ def choose(asked: Requirements, interpreter: Interpreter, folder: Path) -> Path:
     options += ["--no-emit-options", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
     options += ["--cache-dir", str(folder / "pip-tools"), "--pip-args", "--only-binary=:all:"]
     arguments = ["compile", *options, "--output-file", str(pins), str(asked.path.resolve())]
-    _run(arguments, asked, interpreter, folder)
+    _run(arguments, asked.path, interpreter, folder)
     return pins
 
 
@@ -50,15 +62,31 @@ def fetch(asked: Requirements, pins: Path | None, interpreter: Interpreter, fold
     wheels.mkdir()
     arguments = ["download", "--only-binary=:all:", "--progress-bar=off", "--no-input", "--dest", str(wheels)]
     arguments += ["--constraint", str(pins)] if pins else []
-    _run([*arguments, "--requirement", str(asked.path.resolve())], asked, interpreter, folder)
+    _run([*arguments, "--requirement", str(asked.path.resolve())], asked.path, interpreter, folder)
     return sorted(wheels.iterdir())
 
 
-def _run(arguments: list[str], asked: Requirements, interpreter: Interpreter, folder: Path) -> None:
+def obtain(
+    wanted: Sequence[Wanted],
+    asked: Path,
+    interpreter: Interpreter,
+    folder: Path,
+    options: Sequence[str] = (),
+) -> list[Path]:
+    """Download exactly these files, verified; return them in their order, without their names.
+
+    `asked` is what the error names, `options` are pip's, for its indexes. Raises LockError.
+    """
+    (folder / "wanted.json").write_text(json.dumps([asdict(file) for file in wanted]), encoding="utf-8")
+    _run(["obtain", "--no-input", *options], asked, interpreter, folder)
+    return [folder / "files" / str(number) for number in range(len(wanted))]
+
+
+def _run(arguments: list[str], asked: Path, interpreter: Interpreter, folder: Path) -> None:
     (folder / "target.json").write_bytes(interpreter.encode())
     done = subprocess.run(
         [sys.executable, "-P", str(_PROGRAM), str(folder), *arguments],
-        cwd=asked.path.resolve().parent,
+        cwd=asked.resolve().parent,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1", "COLUMNS": "1000"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -67,7 +95,7 @@ def _run(arguments: list[str], asked: Requirements, interpreter: Interpreter, fo
     )
     if done.returncode:
         log = done.stdout.decode("utf-8", "replace")
-        what = f"the requirements {str(asked.path)!r} cannot be locked for Python {interpreter.version}"
+        what = f"the requirements {str(asked)!r} cannot be locked for Python {interpreter.version}"
         raise explain(what, _trouble(folder / "trouble.json"), log, interpreter)
 
 

@@ -6,16 +6,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from replay.digest import canonical, of_bytes
-from replay.environment import archive, index
+from replay.environment import index, taken
 from replay.environment.base import Interpreter
+from replay.environment.closure import TARGET, closure, keep, recall, remember
+from replay.environment.lockfiles import is_lock
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.requirements import Requirements, read
+from replay.environment.selection import DEFAULT, Selection
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
 from replay.store.base import Store
-from replay.store.files import storing, write_whole
 
 Progress = Callable[[str], None]
 
@@ -29,6 +29,7 @@ def lock(
     interpreter: Interpreter,
     store: Store,
     *,
+    selection: Selection = DEFAULT,
     upgrade: bool = False,
     offline: bool = False,
     progress: Progress = quiet,
@@ -37,14 +38,17 @@ def lock(
 
     A closure once resolved is returned again until the requirements, the interpreter or pip's index
     configuration change, or `upgrade` asks for a new one; while its wheels are in the store no index is asked.
-    With `offline` none is asked in any case. A hash-locked file is taken as it is, its hashes verified.
+    With `offline` none is asked in any case. A hash-locked file, `pylock.toml`, `uv.lock` or `poetry.lock` is
+    taken as it is, its hashes verified; `selection` says which of its extras and groups.
     Raises LockError where there is no closure, WheelError where a locked wheel can no longer be had.
     """
+    if requirements is not None and is_lock(requirements):
+        return taken.take(requirements, interpreter, store, selection, offline=offline, progress=progress)
     asked = read(requirements) if requirements is not None else None
     if asked is None or asked.empty:
-        return _closure(interpreter, {})
-    kept = store.cache("locks") / f"{_key(asked, interpreter).removeprefix('sha256:')}.json"
-    known = _read(kept)
+        return closure(interpreter, {})
+    key = _key(asked, interpreter)
+    known = recall(key, store)
     if known is not None and not (upgrade and not offline):
         return _complete(known, asked, interpreter, store, offline, progress)
     if offline:
@@ -56,8 +60,7 @@ def lock(
     folder = store.scratch("lock")
     try:
         packages = _resolve(asked, interpreter, store, folder, progress)
-        with storing("keep the lock"):
-            write_whole(kept, packages.encode(), folder / "lock.json")
+        remember(key, packages, store, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return packages
@@ -83,23 +86,10 @@ def ensure(packages: PackageSet, store: Store) -> None:
         )
 
 
-def _closure(interpreter: Interpreter, wheels: dict[str, Wheel]) -> PackageSet:
-    ordered = dict(sorted(wheels.items()))
-    return PackageSet(python=interpreter.markers["python_version"], platform=interpreter.platforms[0], wheels=ordered)
-
-
 def _key(asked: Requirements, interpreter: Interpreter) -> str:
-    target = interpreter.model_dump(mode="json", include={"version", "abi", "platforms", "markers"})
+    target = interpreter.model_dump(mode="json", include=TARGET)
     document = {"format": 1, "asked": asked.key, "target": target, "index": index.configuration()}
     return of_bytes(canonical(document))
-
-
-def _read(path: Path) -> PackageSet | None:
-    """Return the closure kept at `path`; what cannot be read there is as good as nothing."""
-    try:
-        return PackageSet.decode(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 def _resolve(
@@ -111,9 +101,9 @@ def _resolve(
         pins = index.choose(asked, interpreter, folder)
     progress("fetching the wheels")
     files = index.fetch(asked, pins, interpreter, folder)
-    closure = _closure(interpreter, dict(_keep(file, store) for file in files))
-    progress(f"locked {len(closure.wheels)} packages")
-    return closure
+    packages = closure(interpreter, dict(keep(file, file.name, store) for file in files))
+    progress(f"locked {len(packages.wheels)} packages")
+    return packages
 
 
 def _complete(
@@ -131,7 +121,7 @@ def _complete(
         pins = folder / "pins.txt"
         pins.write_text("".join(f"{name}=={wheel.version}\n" for name, wheel in known.wheels.items()))
         files = index.fetch(asked, None if asked.hashed else pins, interpreter, folder)
-        found = dict(_keep(file, store) for file in files)
+        found = dict(keep(file, file.name, store) for file in files)
     except LockError as error:
         raise _gone(list(missing.values()), error.cause) from error
     finally:
@@ -149,12 +139,3 @@ def _gone(wheels: list[Wheel], cause: str) -> WheelError:
         do="get the files from where they still are (`--find-links FOLDER` in the requirements), "
         "or resolve anew: `replay lock --upgrade`",
     )
-
-
-def _keep(file: Path, store: Store) -> tuple[str, Wheel]:
-    """Put a downloaded wheel into the store; return its name and what the lock says of it."""
-    name, version = archive.identity(file.name)
-    with archive.opened(file, file.name) as wheel:
-        needs = archive.requires(wheel, file.name)
-    entry = store.put_file(file)
-    return name, Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size, requires=needs)

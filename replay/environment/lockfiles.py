@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from replay.environment import poetrylock, uvlock
 from replay.environment.base import Interpreter
-from replay.environment.requirements import without_credentials
+from replay.environment.selection import Selection, known, refusal
 from replay.errors import LockError
 
 if TYPE_CHECKING:
@@ -31,20 +32,12 @@ _PLAIN = re.compile(r"^[^/\\\x00-\x1f]{1,255}$")
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What of a lock is wanted: its extras and dependency groups; `groups` None: those it installs by default."""
-
-    extras: tuple[str, ...] = ()
-    groups: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
 class Pick:
     """One distribution that a lock chooses for a target.
 
     A `wheel`, `sdist` or `archive` is a file: at `url` (a path is a file URL) or, where that is None, the
-    file called `filename` on the index; `hashes` maps algorithm to hex digits. `vcs` is the repository at
-    `url` at `commit`, `folder` the folder at `url`; `subdirectory` is where the project lies in it.
+    file called `filename` on `index`, or on pip's own; `hashes` maps algorithm to hex digits. `vcs` is the
+    repository at `url` at `commit`, `folder` the folder at `url`; `subdirectory` is where the project lies in it.
     """
 
     kind: Literal["wheel", "sdist", "archive", "vcs", "folder"]
@@ -55,6 +48,7 @@ class Pick:
     hashes: Mapping[str, str] | None = None
     commit: str = ""
     subdirectory: str = ""
+    index: str | None = None
 
 
 def is_lock(path: Path) -> bool:
@@ -65,6 +59,7 @@ def is_lock(path: Path) -> bool:
 def select(path: Path, interpreter: Interpreter, selection: Selection) -> list[Pick]:
     """Return what the lock at `path` installs on the target, by name.
 
+    The project in the lock's own folder is left out: its code is the job's, and that is another layer.
     Raises LockError where it is no lock, is for another Python or platform, names a package twice, lacks a
     hash, or has no such extra or group.
     """
@@ -85,7 +80,8 @@ def select(path: Path, interpreter: Interpreter, selection: Selection) -> list[P
     except (PylockValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
         detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise refusal(path, f"it is not a valid lock: {detail}", "write it anew with the tool that made it") from error
-    return sorted(picks, key=lambda pick: pick.name)
+    own = path.absolute().parent.resolve().as_uri()
+    return sorted((pick for pick in picks if pick.url != own), key=lambda pick: pick.name)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -117,19 +113,12 @@ def tags(interpreter: Interpreter) -> list[Tag]:
     return own + list(compatible_tags((major, minor), f"{interpreter.abi[:2]}{major}{minor}", platforms))
 
 
-def refusal(path: Path, cause: str, do: str) -> LockError:
-    """Return the error for a lock that cannot be taken."""
-    return LockError(f"the lock {str(path)!r} cannot be used", cause=without_credentials(cause)[:700], do=do)
-
-
 def _environment(interpreter: Interpreter) -> Any:
     return dict(interpreter.markers)
 
 
 def _pylock(path: Path, document: dict[str, Any], interpreter: Interpreter, selection: Selection) -> Pylock:
     from packaging.pylock import Pylock
-
-    from replay.environment import poetrylock, uvlock
 
     if path.name == "uv.lock":
         return uvlock.convert(path, document, interpreter.markers, selection)
@@ -139,14 +128,6 @@ def _pylock(path: Path, document: dict[str, Any], interpreter: Interpreter, sele
     known(path, "extra", selection.extras, lock.extras or ())
     known(path, "group", selection.groups or (), lock.dependency_groups or ())
     return lock
-
-
-def known(path: Path, what: str, asked: tuple[str, ...], offered: Any) -> None:
-    """Raise LockError where an extra or group is asked for that the lock does not hold."""
-    for name in asked:
-        if name not in offered:
-            some = ", ".join(sorted(offered)) or "none"
-            raise refusal(path, f"it has no {what} {name!r} (it has {some})", f"correct [runtime] {what}s")
 
 
 def _pick(path: Path, package: Package, source: Any) -> Pick:
@@ -167,13 +148,15 @@ def _pick(path: Path, package: Package, source: Any) -> Pick:
         kind: Literal["wheel", "archive"] = "wheel" if filename.endswith(".whl") else "archive"
         return Pick(kind, package.name, version, url, filename, hashes, subdirectory=source.subdirectory or "")
     filename = _plain(path, source.filename)
-    return Pick("wheel" if isinstance(source, PackageWheel) else "sdist", package.name, version, url, filename, hashes)
+    what: Literal["wheel", "sdist"] = "wheel" if isinstance(source, PackageWheel) else "sdist"
+    return Pick(what, package.name, version, url, filename, hashes, index=package.index)
 
 
 def _url(path: Path, source: Any) -> str | None:
     """Return where a source lies: its path, as a file URL, comes before its URL (PEP 751)."""
-    if source.path if hasattr(source, "path") else None:
-        return (path.absolute().parent / source.path).resolve().as_uri()
+    local: str | None = getattr(source, "path", None)
+    if local is not None:
+        return (path.absolute().parent / local).resolve().as_uri()
     url = getattr(source, "url", None)
     return None if url is None else str(url)
 

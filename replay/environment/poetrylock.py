@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replay.environment import lockfiles
+from replay.environment.selection import Selection, known, refusal
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, Pylock
     from packaging.specifiers import SpecifierSet
-
-    from replay.environment.lockfiles import Selection
 
 Node = dict[str, Any]
 MAIN = "main"
@@ -31,15 +29,15 @@ def convert(path: Path, document: Node, markers: Mapping[str, str], selection: S
     metadata = document["metadata"]
     written = str(metadata.get("lock-version", "1.0"))
     if not Version("2.1") <= Version(written) < Version("3"):
-        raise lockfiles.refusal(
+        raise refusal(
             path,
             f"it is of version {written}; Replay reads 2.1, which says what each package is for",
             "write it anew with Poetry 2: `poetry lock`",
         )
     groups = {MAIN, *(selection.groups or ())}
     nodes: list[Node] = document.get("package", [])
-    lockfiles.known(path, "extra", selection.extras, document.get("extras", {}))
-    lockfiles.known(path, "group", selection.groups or (), {MAIN, *(g for node in nodes for g in node["groups"])})
+    known(path, "extra", selection.extras, document.get("extras", {}))
+    known(path, "group", selection.groups or (), {MAIN, *(g for node in nodes for g in node["groups"])})
     wanted = [node for node in nodes if _wanted(node, groups, markers, selection.extras)]
     _fits(path, metadata.get("python-versions", "*"), markers["python_full_version"])
     return Pylock(lock_version=Version("1.0"), created_by="poetry", packages=[_package(path, node) for node in wanted])
@@ -79,20 +77,20 @@ def _package(path: Path, node: Node) -> Package:
     wheels = [PackageWheel(name=name, hashes=hashes) for name, hashes in files.items() if name.endswith(".whl")]
     sdists = [PackageSdist(name=name, hashes=hashes) for name, hashes in files.items() if not name.endswith(".whl")]
     if not files:
-        raise lockfiles.refusal(path, f"{node['name']} has no file in it", "write it anew: `poetry lock --regenerate`")
+        raise refusal(path, f"{node['name']} has no file in it", "write it anew: `poetry lock --regenerate`")
     return Package(**common, index=url, wheels=wheels, sdist=next(iter(sdists), None))
 
 
 def _hash(path: Path, name: str, file: Node) -> dict[str, str]:
     algorithm, _, digits = str(file.get("hash", "")).partition(":")
     if not digits:
-        raise lockfiles.refusal(path, f"a file of {name} has no hash in it", "write it anew: `poetry lock --regenerate`")
+        raise refusal(path, f"a file of {name} has no hash in it", "write it anew: `poetry lock --regenerate`")
     return {algorithm: digits}
 
 
 def _fits(path: Path, written: str, python: str) -> None:
     if not any(part.contains(python, prereleases=True) for part in _specifiers(written)):
-        raise lockfiles.refusal(
+        raise refusal(
             path,
             f"it is for Python {written}, and the target has {python}",
             "choose another base, or widen `python` in pyproject.toml and lock again",

@@ -16,7 +16,7 @@ from replay.errors import LockError
 MOST_BYTES = 16 << 20
 """A requirements file larger than this is refused; the largest real ones have some 2 MB."""
 
-_OTHER_LOCKS = re.compile(r"^(pylock(\..+)?\.toml|uv\.lock|poetry\.lock|Pipfile\.lock|pdm\.lock)$")
+_OTHER_LOCKS = re.compile(r"^(Pipfile\.lock|pdm\.lock)$")
 _PROJECTS = {"pyproject.toml", "setup.py", "setup.cfg"}
 _INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))\s*(?P<path>\S.*)$")
 _CONSTRAINT = re.compile(r"^(?:-c|--constraint)")
@@ -120,9 +120,9 @@ def _refuse_other_kinds(path: Path) -> None:
     if _OTHER_LOCKS.match(path.name):
         raise _refusal(
             path,
-            "Replay does not read this kind of lock yet",
-            "export it to a requirements.txt with hashes "
-            "(`uv export --format requirements-txt`, `poetry export`) and name that",
+            "Replay does not read this kind of lock",
+            "export it: `pdm export --format pylock -o pylock.toml`, "
+            "or `pipenv requirements --hash > requirements.txt`, and name that",
         )
     if path.name in _PROJECTS:
         raise _refusal(

@@ -1,6 +1,6 @@
 """pip-tools and `pip download` for another Python than ours: run as a program in a process of its own.
 
-    python -P resolve.py FOLDER compile|download ARGUMENT...
+    python -P resolve.py FOLDER compile|download|obtain ARGUMENT...
 
 `FOLDER/target.json` is an `Interpreter` document. pip-compile knows no `--python-version` and `pip download`
 knows one but reads markers by its own Python, so both are told the target here, in the three places where pip
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def main(folder: Path, arguments: list[str]) -> int:
     _note_rejected(rejected)
     _note_unanswered(unanswered)
     try:
-        return _compile(arguments[1:]) if arguments[0] == "compile" else _download(arguments[1:])
+        return _DO[arguments[0]](folder, arguments[1:])
     except Exception as error:  # handed on: the caller explains it
         trouble = {**_describe(error), "rejected": rejected, "unanswered": unanswered}
         (folder / "trouble.json").write_text(json.dumps(trouble), encoding="utf-8")
@@ -109,19 +110,32 @@ def _note_unanswered(unanswered: list[str]) -> None:
     collector._handle_get_simple_fail = noting
 
 
-def _compile(arguments: list[str]) -> int:
+def _compile(folder: Path, arguments: list[str]) -> int:  # noqa: ARG001
     from piptools.scripts.compile import cli
 
     cli.main(arguments, standalone_mode=False)
     return 0
 
 
-def _download(arguments: list[str]) -> int:
+def _download(folder: Path, arguments: list[str]) -> int:  # noqa: ARG001
     from pip._internal.commands import create_command
 
     command = create_command("download")
+    return _within(command, command.run, arguments)
+
+
+def _obtain(folder: Path, arguments: list[str]) -> int:
+    from pip._internal.commands import create_command
+
+    from replay.environment.obtain import obtain
+
+    command = create_command("download")
+    return _within(command, lambda options, _: obtain(command, options, folder), arguments)
+
+
+def _within(command: Any, run: Callable[[Any, list[str]], int], arguments: list[str]) -> int:
+    """Let pip's command read its options and prepare itself, then `run`; an error keeps its class."""
     raised: list[Exception] = []
-    run = command.run
 
     def keeping(options: Any, positional: list[str]) -> int:
         try:
@@ -130,11 +144,14 @@ def _download(arguments: list[str]) -> int:
             raised.append(error)
             raise
 
-    command.run = keeping  # type: ignore[method-assign,assignment]
-    code = command.main(arguments)
+    command.run = keeping
+    code: int = command.main(arguments)
     if raised:
         raise raised[0]
     return code
+
+
+_DO = {"compile": _compile, "download": _download, "obtain": _obtain}
 
 
 def _describe(error: Exception) -> dict[str, Any]:

@@ -54,6 +54,10 @@ def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: In
         do = "if the new file is what you expect, write its hash into the requirements; else ask who replaced it"
         if "HashMissing" in kinds or "HashUnpinned" in kinds or "--require-hashes" in cause:
             do = "pin every package with == and --hash, its requirements too: `pip-compile --generate-hashes`"
+    elif "OtherContent" in kinds:
+        cause, do = _lines(trouble["message"]), "ask who replaced the file; lock anew if the new one is what you expect"
+    elif "NotOffered" in kinds and not _silent(trouble, log):
+        cause, do = _lines(trouble["message"]), "name an index that has it in pip's configuration, or lock anew"
     elif kinds & _NETWORK or (_silent(trouble, log) and not _anything_seen(trouble)):
         cause = f"the package index does not answer: {_lines((_silent(trouble, log) or [trouble['message']])[-1])}"
         do = "check the network and pip's index configuration, then repeat"

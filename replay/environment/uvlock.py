@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from replay.environment import lockfiles
+from replay.environment.selection import Selection, known, refusal
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, Pylock
-
-    from replay.environment.lockfiles import Selection
 
 Node = dict[str, Any]
 
@@ -29,13 +27,13 @@ def convert(path: Path, document: Node, markers: Mapping[str, str], selection: S
     from packaging.version import Version
 
     if document.get("version") != 1:
-        raise lockfiles.refusal(
+        raise refusal(
             path,
             f"it is of version {document.get('version')!r}, and Replay reads version 1",
             "export it: `uv export --format pylock.toml -o pylock.toml`, and name that",
         )
     if document.get("conflicts"):
-        raise lockfiles.refusal(
+        raise refusal(
             path,
             "it declares extras or groups that exclude each other",
             "export the ones you want: `uv export --extra … --format pylock.toml -o pylock.toml`, and name that",
@@ -87,8 +85,8 @@ def _known(path: Path, roots: list[Node], shared: Node, selection: Selection) ->
     extras |= {extra for root in roots for extra in root.get("metadata", {}).get("provides-extras", [])}
     groups = {group for root in roots for group in root.get("dev-dependencies", {})} | set(shared)
     groups |= {group for root in roots for group in root.get("metadata", {}).get("requires-dev", {})}
-    lockfiles.known(path, "extra", selection.extras, extras)
-    lockfiles.known(path, "group", selection.groups or (), groups)
+    known(path, "extra", selection.extras, extras)
+    known(path, "group", selection.groups or (), groups)
 
 
 def _asked(node: Node, extras: tuple[str, ...], groups: tuple[str, ...]) -> Iterator[Node]:
@@ -115,7 +113,7 @@ def _target(path: Path, edge: Node, nodes: list[Node]) -> Node:
         and edge.get("source", node["source"]) == node["source"]
     ]
     if len(found) != 1:
-        raise lockfiles.refusal(
+        raise refusal(
             path,
             f"it is not valid: {edge['name']} {edge.get('version', '')} occurs {len(found)} times",
             "write it anew: `uv lock`",
@@ -137,7 +135,7 @@ def _package(path: Path, node: Node) -> Package:
     wheels = [PackageWheel(**_file(path, node["name"], wheel, place)) for wheel in node.get("wheels", ())]
     sdist = PackageSdist(**_file(path, node["name"], node["sdist"], place)) if "sdist" in node else None
     if not wheels and sdist is None:
-        raise lockfiles.refusal(path, f"{node['name']} has no file in it", "write it anew: `uv lock`")
+        raise refusal(path, f"{node['name']} has no file in it", "write it anew: `uv lock`")
     return Package(**common, wheels=wheels, sdist=sdist)
 
 
@@ -153,15 +151,13 @@ def _place(source: Node) -> Node:
 def _file(path: Path, name: str, file: Node, place: Node) -> dict[str, Any]:
     algorithm, _, digits = str(file.get("hash", "")).partition(":")
     if not digits:
-        raise lockfiles.refusal(
-            path, f"a file of {name} has no hash in it", "write it anew; or have the index publish hashes"
-        )
-    located = {key: file[key] for key in ("url", "path") if key in file}
+        raise refusal(path, f"a file of {name} has no hash in it", "write it anew; or have the index publish hashes")
+    located: Node = {key: file[key] for key in ("url", "path") if key in file}
     if "path" in located and "folder" in place:
         located["path"] = f"{place['folder']}/{located['path']}"
     located = located or {key: value for key, value in place.items() if key != "folder"}
     if not located:
-        raise lockfiles.refusal(path, f"it does not say where a file of {name} lies", "write it anew: `uv lock`")
+        raise refusal(path, f"it does not say where a file of {name} lies", "write it anew: `uv lock`")
     return {"name": file.get("filename"), "hashes": {algorithm: digits}, **located}
 
 
