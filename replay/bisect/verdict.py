@@ -134,6 +134,8 @@ class Group:
             if len(set(column)) > 1:
                 break
             common.append(column[0])
+        if len(common) < min(map(len, parts)) and len({column[len(common)].split("#")[0] for column in parts}) == 1:
+            common.append(parts[0][len(common)].split("#")[0])
         return "/".join(common) or self.name
 
     @property
@@ -143,7 +145,8 @@ class Group:
 
     def side(self, name: str, after: bool) -> str | None:
         """Return what `name` (one of `names`) was or became, for people."""
-        own = [change for change in self.changes if change.name == name or change.name.startswith(f"{name}/")]
+        below = (f"{name}/", f"{name}#")
+        own = [change for change in self.changes if change.name == name or change.name.startswith(below)]
         if len(own) == 1:
             return own[0].after if after else own[0].before
         return None if not own else f"{len(own)} changes"

@@ -56,7 +56,10 @@ def changed_leaves(name: str, good: Any, bad: Any) -> list[tuple[Path, Any, Any]
     from deepdiff.helper import notpresent
 
     try:
-        tree = DeepDiff(good, bad, view="tree", ignore_nan_inequality=True, zip_ordered_iterables=True)
+        # Down to the ends also where two objects share few keys (threshold 0): a parent's name would hide the key.
+        tree = DeepDiff(
+            good, bad, view="tree", ignore_nan_inequality=True, zip_ordered_iterables=True, threshold_to_diff_deeper=0
+        )
         found = []
         for items in tree.values():
             for item in items:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from replay.errors import InputError
+from replay.layers.excerpt import excerpt
+from replay.layers.parts import Split
+from replay.layers.split import LARGEST, split
 from replay.state import Change, FileEntry
 from replay.store.base import BlobRef, Store
 
 SKIPPED = frozenset({".git", ".hg", ".replay", "__pycache__", ".venv", ".ipynb_checkpoints"})
 """Folders that are never part of a job, wherever they stand."""
+
+Files = Mapping[str, FileEntry]
 
 
 def readable(path: Path) -> bool:
@@ -66,22 +71,45 @@ def keep(root: Path, paths: Iterable[str], store: Store) -> dict[str, FileEntry]
     return entries
 
 
-def file_changes(layer: str, good: dict[str, FileEntry], bad: dict[str, FileEntry]) -> Iterator[Change]:
-    """Yield one change for every file that two sets of files do not share."""
+def file_changes(layer: str, good: Files, bad: Files, store: Store) -> Iterator[Change]:
+    """Yield the changes between two sets of files: of a file that can be taken apart its parts, else the file."""
     named = _naming(layer, good.keys() | bad.keys())
     for path in sorted(good.keys() | bad.keys()):
         before, after = good.get(path), bad.get(path)
-        if before != after:
+        parted = _split(path, good, bad, store)
+        if parted is not None:
+            for part in parted.parts:
+                shown = (excerpt(side, part.suffix) for side in (part.before, part.after))
+                yield Change(name=named(path) + part.suffix, before=next(shown), after=next(shown))
+        elif before != after:
             yield Change(name=named(path), before=_brief(before), after=_brief(after))
 
 
-def mix_files(
-    layer: str, good: dict[str, FileEntry], bad: dict[str, FileEntry], taken: frozenset[str]
-) -> dict[str, FileEntry]:
-    """Return the files of `good` with those named in `taken` as they are in `bad`."""
+def mix_files(layer: str, good: Files, bad: Files, taken: frozenset[str], store: Store) -> dict[str, FileEntry]:
+    """Return the files of `good` with those named in `taken`, or their parts, as they are in `bad`."""
     named = _naming(layer, good.keys() | bad.keys())
-    source = {path: bad if named(path) in taken else good for path in good.keys() | bad.keys()}
-    return {path: source[path][path] for path in sorted(source) if path in source[path]}
+    found: dict[str, FileEntry] = {}
+    for path in sorted(good.keys() | bad.keys()):
+        parted = _split(path, good, bad, store)
+        suffixes = [part.suffix for part in parted.parts if named(path) + part.suffix in taken] if parted else []
+        if parted is not None and 0 < len(suffixes) < len(parted.parts):
+            mixed = store.put(parted.mixed(suffixes))
+            found[path] = mixed.model_copy(update={"executable": good[path].executable})
+        elif path in (side := bad if suffixes or named(path) in taken else good):
+            found[path] = side[path]
+    return found
+
+
+def _split(path: str, good: Files, bad: Files, store: Store) -> Split | None:
+    """Take a file apart, where both sides have it and no other file's name could be taken for one of its parts."""
+    before, after = good.get(path), bad.get(path)
+    if before is None or after is None or before == after or before.executable != after.executable:
+        return None
+    if max(before.size, after.size) > LARGEST:
+        return None
+    if any(other.startswith((f"{path}#", f"{path}/")) for other in good.keys() | bad.keys()):
+        return None
+    return split(path, store.get(before.blob), store.get(after.blob))
 
 
 def file_blobs(files: dict[str, FileEntry]) -> Iterator[BlobRef]:

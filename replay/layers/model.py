@@ -30,12 +30,12 @@ class Model(Layer[ModelLayer]):
         return ModelLayer(files=keep(context.root, files, context.store), folders=folders)
 
     def changes(self, good: ModelLayer, bad: ModelLayer, store: Store) -> list[Change]:
-        """List the files that differ."""
-        return list(file_changes("model", good.files, bad.files))
+        """List the files that differ, or the parts in which they do."""
+        return list(file_changes("model", good.files, bad.files, store))
 
     def mix(self, good: ModelLayer, bad: ModelLayer, taken: frozenset[str], store: Store) -> ModelLayer:
         """Return good's files, the taken ones from bad."""
-        files = mix_files("model", good.files, bad.files, taken)
+        files = mix_files("model", good.files, bad.files, taken, store)
         return ModelLayer(files=files, folders=tuple(sorted({*good.folders, *bad.folders})))
 
     def materialise(self, layer: ModelLayer, workspace: Workspace) -> None:

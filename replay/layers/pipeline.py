@@ -41,8 +41,8 @@ class Pipeline(Layer[PipelineLayer]):
         return PipelineLayer(command=context.command, files=keep(context.root, wanted, context.store), folders=folders)
 
     def changes(self, good: PipelineLayer, bad: PipelineLayer, store: Store) -> list[Change]:
-        """List the files that differ, and the command line."""
-        found = list(file_changes("pipeline", good.files, bad.files))
+        """List the files that differ, or the parts in which they do, and the command line."""
+        found = list(file_changes("pipeline", good.files, bad.files, store))
         if good.command != bad.command:
             found.append(Change(name=COMMAND, before=shlex.join(good.command), after=shlex.join(bad.command)))
         return found
@@ -51,7 +51,7 @@ class Pipeline(Layer[PipelineLayer]):
         """Return good's files and command, the taken ones from bad."""
         return PipelineLayer(
             command=bad.command if COMMAND in taken else good.command,
-            files=mix_files("pipeline", good.files, bad.files, taken),
+            files=mix_files("pipeline", good.files, bad.files, taken, store),
             folders=tuple(sorted({*good.folders, *bad.folders})),
         )
 

@@ -250,7 +250,10 @@ def _heads(*names: str) -> str:
 
 
 def _value(value: str | None) -> str:
-    return '<span class="absent">absent</span>' if value is None else _code(value, 120)
+    if value is None:
+        return '<span class="absent">absent</span>'
+    lines = value.splitlines()
+    return _code(value, 120) if len(lines) < 2 else "<br>".join(_code(line, 120) for line in lines)
 
 
 def _code(value: str, widest: int = 200) -> str:

@@ -16,6 +16,9 @@ from replay.store.base import RunEntry
 WIDEST = 60
 """Characters of a value that a table shows."""
 
+CELL = 40
+"""The same for what a culprit was and became."""
+
 
 def table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> list[str]:
     """Return rows as aligned columns under their heads."""
@@ -31,6 +34,11 @@ def clip(value: str | None, widest: int = WIDEST) -> str:
         return "(absent)"
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
     return line if len(line) <= widest else line[: widest - 1] + "…"
+
+
+def cell(value: str | None, widest: int = WIDEST) -> str:
+    """Return what a thing was or became on one line of a table; lines of a file follow each other."""
+    return clip(value if value is None else " ⏎ ".join(line.strip() for line in value.splitlines()), widest)
 
 
 def when(iso: str) -> str:
@@ -110,7 +118,7 @@ def state(release: Release, record: RunRecord | None) -> str:
 
 def change_lines(changes: Sequence[Change]) -> list[str]:
     """Return changes as an aligned table."""
-    rows = [[clip(c.name, 80), clip(c.before), "->", clip(c.after)] for c in changes]
+    rows = [[clip(c.name, 80), cell(c.before), "->", cell(c.after)] for c in changes]
     return ["  " + line for line in table(rows, ["change", "from", "", "to"])] if rows else ["  (none)"]
 
 
@@ -160,6 +168,8 @@ def verdict(found: Verdict, good: RunRecord, bad: RunRecord) -> str:
     if found.culprits:
         rows = [row for culprit in found.culprits for row in _culprit_rows(culprit)]
         lines += ["", *table(rows, ["share", "culprit", "from", "to", "breaks GOOD", "mends BAD"])]
+        for culprit in found.culprits:
+            lines += _lines_of(culprit)
     if found.cleared:
         lines += ["", "cleared: " + ", ".join(found.cleared)]
     lines += [f"gap: {gap}" for gap in found.gaps]
@@ -178,6 +188,18 @@ def _culprit_rows(culprit: Culprit) -> list[list[str]]:
     rows = []
     for number, name in enumerate(culprit.changes):
         share = f"{culprit.share:.0%}" if number == 0 else "+"
-        was, became = clip(culprit.before.get(name), 40), clip(culprit.after.get(name), 40)
+        was, became = cell(culprit.before.get(name), CELL), cell(culprit.after.get(name), CELL)
         rows.append([share, clip(name, 80), was, became, *yes_no])
     return rows
+
+
+def _lines_of(culprit: Culprit) -> list[str]:
+    """Return as a diff, for each culprit in a file, the lines that its row in the table has no room for."""
+    found: list[str] = []
+    for name in culprit.changes:
+        sides = [side.splitlines() for side in (culprit.before.get(name) or "", culprit.after.get(name) or "")]
+        longest = max(len(sides[0]), len(sides[1]), *(len(line) // CELL + 1 for side in sides for line in side))
+        if name.startswith(("pipeline", "model")) and longest > 1:
+            found += ["", clip(name, 80)]
+            found += [f"  {sign} {clip(line, 200)}" for sign, side in zip("-+", sides, strict=True) for line in side]
+    return found

@@ -110,7 +110,7 @@ def test_each_change_has_its_name(project: Path, store: MemoryStore) -> None:
         "data/customers",
         "pipeline/features/new.py",
         "pipeline/features/night.py",
-        "model/churn.json",
+        "model/churn.json/w",
         "runtime/packages/pandas",
         "runtime/packages/six",
         "runtime/env/TZ",
