@@ -252,7 +252,7 @@ def _heads(*names: str) -> str:
 def _value(value: str | None) -> str:
     if value is None:
         return '<span class="absent">absent</span>'
-    lines = value.splitlines()
+    lines = value.expandtabs(4).splitlines()
     return _code(value, 120) if len(lines) < 2 else "<br>".join(_code(line, 120) for line in lines)
 
 
