@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from replay.errors import InputError
@@ -18,6 +19,17 @@ SKIPPED = frozenset({".git", ".hg", ".replay", "__pycache__", ".venv", ".ipynb_c
 """Folders that are never part of a job, wherever they stand."""
 
 Files = Mapping[str, FileEntry]
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A file that differs, what its change is called, and its parts where it can be taken apart."""
+
+    path: str
+    name: str
+    before: FileEntry | None
+    after: FileEntry | None
+    split: Split | None
 
 
 def readable(path: Path) -> bool:
@@ -71,18 +83,25 @@ def keep(root: Path, paths: Iterable[str], store: Store) -> dict[str, FileEntry]
     return entries
 
 
-def file_changes(layer: str, good: Files, bad: Files, store: Store) -> Iterator[Change]:
-    """Yield the changes between two sets of files: of a file that can be taken apart its parts, else the file."""
+def differing(layer: str, good: Files, bad: Files, store: Store) -> list[Differing]:
+    """Return the files that two sets of files do not share, taken apart where that can be."""
     named = _naming(layer, good.keys() | bad.keys())
-    for path in sorted(good.keys() | bad.keys()):
-        before, after = good.get(path), bad.get(path)
-        parted = _split(path, good, bad, store)
-        if parted is not None:
-            for part in parted.parts:
-                shown = (excerpt(side, part.suffix) for side in (part.before, part.after))
-                yield Change(name=named(path) + part.suffix, before=next(shown), after=next(shown))
-        elif before != after:
-            yield Change(name=named(path), before=_brief(before), after=_brief(after))
+    return [
+        Differing(path, named(path), good.get(path), bad.get(path), _split(layer, path, good, bad, store))
+        for path in sorted(good.keys() | bad.keys())
+        if good.get(path) != bad.get(path)
+    ]
+
+
+def file_changes(files: Iterable[Differing]) -> Iterator[Change]:
+    """Yield the changes of differing files: of a file that can be taken apart its parts, else the file."""
+    for file in files:
+        if file.split is None:
+            yield Change(name=file.name, before=_brief(file.before), after=_brief(file.after))
+            continue
+        for part in file.split.parts:
+            shown = (excerpt(side, part.suffix) for side in (part.before, part.after))
+            yield Change(name=file.name + part.suffix, before=next(shown), after=next(shown))
 
 
 def mix_files(layer: str, good: Files, bad: Files, taken: frozenset[str], store: Store) -> dict[str, FileEntry]:
@@ -90,7 +109,7 @@ def mix_files(layer: str, good: Files, bad: Files, taken: frozenset[str], store:
     named = _naming(layer, good.keys() | bad.keys())
     found: dict[str, FileEntry] = {}
     for path in sorted(good.keys() | bad.keys()):
-        parted = _split(path, good, bad, store)
+        parted = _split(layer, path, good, bad, store)
         suffixes = [part.suffix for part in parted.parts if named(path) + part.suffix in taken] if parted else []
         if parted is not None and 0 < len(suffixes) < len(parted.parts):
             mixed = store.put(parted.mixed(suffixes))
@@ -100,7 +119,7 @@ def mix_files(layer: str, good: Files, bad: Files, taken: frozenset[str], store:
     return found
 
 
-def _split(path: str, good: Files, bad: Files, store: Store) -> Split | None:
+def _split(layer: str, path: str, good: Files, bad: Files, store: Store) -> Split | None:
     """Take a file apart, where both sides have it and no other file's name could be taken for one of its parts."""
     before, after = good.get(path), bad.get(path)
     if before is None or after is None or before == after or before.executable != after.executable:
@@ -109,7 +128,7 @@ def _split(path: str, good: Files, bad: Files, store: Store) -> Split | None:
         return None
     if any(other.startswith((f"{path}#", f"{path}/")) for other in good.keys() | bad.keys()):
         return None
-    return split(path, store.get(before.blob), store.get(after.blob))
+    return split(path, store.get(before.blob), store.get(after.blob), learned=layer == "model")
 
 
 def file_blobs(files: dict[str, FileEntry]) -> Iterator[BlobRef]:

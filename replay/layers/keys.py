@@ -16,9 +16,6 @@ from replay.errors import CompareError
 from replay.layers.hunks import Versions, versions
 from replay.layers.parts import Part, Split, hunks_of
 
-MOST_KEYS = 64
-"""Keys of one file; where more differ, they are taken together by the object that holds them."""
-
 FORMAT = "/format"
 """What the part is called that holds all that changes no value: comments, order, spacing."""
 
@@ -26,34 +23,38 @@ Parse = Callable[[bytes], dict[str, Any] | None]
 Leaf = tuple[Path, Any, Any]
 
 
-def by_key(path: str, good: bytes, bad: bytes) -> Split | None:
-    """Take a config file apart by its keys; None for another kind of file, and where hunks tell more.
+def by_key(path: str, good: bytes, bad: bytes, most: int) -> Split | None:
+    """Take a config file apart by its keys; None for another kind of file, and where keys do not tell.
 
+    Where more than `most` keys differ, they are taken together by the objects that hold them.
     The lines of a file decide where each changed key has lines of its own. Otherwise JSON is written anew with
     the values chosen; TOML and YAML never are, because that would lose comments.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in {".yaml", ".yml"}:
-        return _yaml(good, bad)
+        found = _yaml(good, bad)
+        return found if found and len(found.parts) <= most else None
     parse = {".json": _json, ".toml": _toml}.get(suffix)
     one, other = (parse(good), parse(bad)) if parse else (None, None)
     if parse is None or one is None or other is None:
         return None
     try:
-        leaves = list(_leaves(one, other))
+        leaves = list(_leaves(one, other, most))
         if not leaves:
             return _whole(FORMAT, good, bad)
+        if len(leaves) > most:
+            return None
         by_lines = _by_lines(good, bad, parse, leaves, several=suffix == ".toml")
     except (CompareError, RecursionError):
         return None
     return by_lines or (_by_values(good, bad, one, other, leaves) if suffix == ".json" else None)
 
 
-def _leaves(good: Any, bad: Any) -> Iterator[Leaf]:
+def _leaves(good: Any, bad: Any, most: int) -> Iterator[Leaf]:
     """Yield the paths at which two documents differ; a list of another length is one value."""
     paths = {_cut(good, bad, path): None for path, _, _ in changed_leaves("", good, bad)}
     depth = max((len(path) for path in paths), default=0)
-    while len(paths) > MOST_KEYS and depth > 1:
+    while len(paths) > most and depth > 1:
         depth -= 1
         paths = {path[:depth]: None for path in paths}
     for path in paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replay.layers.base import Context, Layer, Workspace
-from replay.layers.files import file_blobs, file_changes, keep, mix_files
+from replay.layers.files import differing, file_blobs, file_changes, keep, mix_files
 from replay.layers.pipeline import declared_files
 from replay.state import Change, Document, FileEntry
 from replay.store.base import BlobRef, Store
@@ -31,7 +31,7 @@ class Model(Layer[ModelLayer]):
 
     def changes(self, good: ModelLayer, bad: ModelLayer, store: Store) -> list[Change]:
         """List the files that differ, or the parts in which they do."""
-        return list(file_changes("model", good.files, bad.files, store))
+        return list(file_changes(differing("model", good.files, bad.files, store)))
 
     def mix(self, good: ModelLayer, bad: ModelLayer, taken: frozenset[str], store: Store) -> ModelLayer:
         """Return good's files, the taken ones from bad."""

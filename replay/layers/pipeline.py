@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from replay.errors import InputError
 from replay.layers.base import Context, Layer, Workspace
-from replay.layers.files import file_blobs, file_changes, keep, mix_files, walk
+from replay.layers.bonds import Piece, bonds, pieces
+from replay.layers.files import differing, file_blobs, file_changes, keep, mix_files, walk
 from replay.state import Change, Document, FileEntry
 from replay.store.base import BlobRef, Store
 
@@ -42,10 +43,12 @@ class Pipeline(Layer[PipelineLayer]):
 
     def changes(self, good: PipelineLayer, bad: PipelineLayer, store: Store) -> list[Change]:
         """List the files that differ, or the parts in which they do, and the command line."""
-        found = list(file_changes("pipeline", good.files, bad.files, store))
+        files = differing("pipeline", good.files, bad.files, store)
+        found = list(file_changes(files))
         if good.command != bad.command:
             found.append(Change(name=COMMAND, before=shlex.join(good.command), after=shlex.join(bad.command)))
-        return found
+        needs = bonds([*pieces(files, bad.files.keys() | good.files.keys(), store), _command(good, bad)])
+        return [change.model_copy(update={"requires": needs.get(change.name, ())}) for change in found]
 
     def mix(self, good: PipelineLayer, bad: PipelineLayer, taken: frozenset[str], store: Store) -> PipelineLayer:
         """Return good's files and command, the taken ones from bad."""
@@ -65,6 +68,16 @@ class Pipeline(Layer[PipelineLayer]):
     def blobs(self, layer: PipelineLayer) -> Iterator[BlobRef]:
         """Yield the files."""
         yield from file_blobs(layer.files)
+
+
+def _command(good: PipelineLayer, bad: PipelineLayer) -> Piece:
+    """Return what the two command lines speak of: files, and options that the code has to know."""
+
+    def words(own: tuple[str, ...], other: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+        gone = [word for word in own if word not in other]
+        return frozenset([("file", word) for word in gone] + [("option", word.split("=")[0]) for word in gone])
+
+    return Piece(COMMAND, needs=words(bad.command, good.command), frees=words(good.command, bad.command))
 
 
 def declared_files(root: Path, paths: Iterable[str], table: str) -> tuple[list[str], tuple[str, ...]]:

@@ -14,13 +14,23 @@ from replay.layers.parts import Split, hunked
 LARGEST = 1 << 20
 """Bytes up to which a file is taken apart; a larger one is swapped whole."""
 
+MOST_KEYS = 64
+MOST_LEARNED = 8
+"""Keys of a config file, and of a model's, that are told apart."""
+
 
 @lru_cache(maxsize=32)
-def split(path: str, good: bytes, bad: bytes) -> Split | None:
-    """Take a file apart, deterministically; None where only the whole of it can be swapped."""
+def split(path: str, good: bytes, bad: bytes, *, learned: bool = False) -> Split | None:
+    """Take a file apart, deterministically; None where only the whole of it can be swapped.
+
+    A `learned` file has keys and no hunks, and where more of it changed than a hand changes, it was learned
+    anew: each of its numbers would be a cause of its own.
+    """
     if good == bad or any(len(side) > LARGEST or b"\0" in side for side in (good, bad)):
         return None
-    return by_key(path, good, bad) or by_hunk(path, good, bad)
+    if learned:
+        return by_key(path, good, bad, MOST_LEARNED)
+    return by_key(path, good, bad, MOST_KEYS) or by_hunk(path, good, bad)
 
 
 def by_hunk(path: str, good: bytes, bad: bytes) -> Split | None:

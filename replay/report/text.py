@@ -201,5 +201,9 @@ def _lines_of(culprit: Culprit) -> list[str]:
         longest = max(len(sides[0]), len(sides[1]), *(len(line) // CELL + 1 for side in sides for line in side))
         if name.startswith(("pipeline", "model")) and longest > 1:
             found += ["", clip(name, 80)]
-            found += [f"  {sign} {clip(line.expandtabs(4), 200)}" for sign, side in zip("-+", sides, strict=True) for line in side]
+            found += [
+                f"  {sign} {clip(line.expandtabs(4), 200)}"
+                for sign, side in zip("-+", sides, strict=True)
+                for line in side
+            ]
     return found

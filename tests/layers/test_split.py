@@ -213,3 +213,12 @@ def _read(data: bytes, kind: str) -> dict[str, int]:
     if kind == "toml":
         return tomllib.loads(data.decode())
     return {line.split(": ")[0]: int(line.split(": ")[1]) for line in data.decode().splitlines()}
+
+
+def test_a_model_learned_anew_is_one_change() -> None:
+    good = json.dumps({"bias": 0.5, "w": {f"x{n}": n for n in range(12)}}, indent=1).encode()
+    few = good.replace(b"3,", b"4,")
+    assert [part.suffix for part in split("m.json", good, few, learned=True).parts] == ["/w.x3"]  # type: ignore[union-attr]
+    refit = json.dumps({"bias": 0.6, "w": {f"x{n}": n * 1.1 for n in range(1, 13)}}, indent=1).encode()
+    assert [part.suffix for part in split("m.json", good, refit, learned=True).parts] == ["/bias", "/w"]  # type: ignore[union-attr]
+    assert split("model.txt", b"tree=1\n\ntree=2\n", b"tree=3\n\ntree=4\n", learned=True) is None
