@@ -116,8 +116,8 @@ def key_overlap(good: Outputs, bad: Outputs, store: Store) -> float | None:
         tables = _tables(match)
         if tables is not None and tables.spec.key:
             seen = True
-            check_columns(match.label, tables.good, tables.spec.key, "good")
-            check_columns(match.label, tables.bad, tables.spec.key, "bad")
+            check_columns(match.label, tables.good.column_names, tables.spec.key, "good")
+            check_columns(match.label, tables.bad.column_names, tables.spec.key, "bad")
             rows = by_key(match.label, tables.good, tables.bad, tables.spec.key)
             common += tables.good.num_rows - len(rows.removed)
             smaller += min(tables.good.num_rows, tables.bad.num_rows)
@@ -133,7 +133,9 @@ def shift_of(good: Outputs, bad: Outputs, store: Store) -> dict[str, Shift]:
     for match in _recorded(good, bad, store):
         tables = None if match.equal else _tables(match)
         if tables is not None:
-            for column, shift in table_shifts(tables.good, tables.bad, without=tables.spec.key).items():
+            key, others = tables.spec.key, tables.bad.column_names
+            names = [name for name in tables.good.column_names if name in others and name not in key]
+            for column, shift in table_shifts(tables.good, tables.bad, names).items():
                 place = f"{match.label}/{column}"
                 shifts[place] = replace(shift, sentence=f"{clean(place, 120)}: {shift.sentence}")
     return shifts

@@ -72,6 +72,18 @@ def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Shift:
     return Shift(value, ks, expected, threshold, shifted, sentence)
 
 
+def can_shift(moved: int, n: int, m: int) -> bool:
+    """Return whether a column of n and then m values, `moved` of them changed, removed or added, can be `shifted`.
+
+    Each of these moves at most one observation out of a bin and one into another, so the shares p and q of all
+    bins part by at most 2 moved / min(n, m) in sum, and |ln(q / p)| is at most ln(2 max(n, m)), half an observation
+    being the least a bin holds. A PSI below their product cannot reach the threshold.
+    """
+    if not n or not m:
+        return False
+    return 2 * moved / min(n, m) * math.log(2 * max(n, m)) >= SHIFTED
+
+
 def psi(before: Sequence[int], after: Sequence[int]) -> tuple[float, int]:
     """Return the Population Stability Index of two histograms over the same bins, and the bins that count.
 
@@ -112,9 +124,8 @@ def ks_statistic(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> float | None:
     return highest / (n * m)
 
 
-def table_shifts(good: pa.Table, bad: pa.Table, without: Sequence[str] = ()) -> Mapping[str, Shift]:
-    """Return the shift of every common column, the key (`without`) left out."""
-    names = [n for n in good.column_names if n in bad.column_names and n not in without]
+def table_shifts(good: pa.Table, bad: pa.Table, names: Sequence[str]) -> Mapping[str, Shift]:
+    """Return the shift of the columns `names`, which both tables have."""
     return {name: shift(good[name], bad[name]) for name in names}
 
 

@@ -28,8 +28,8 @@ def divergence(good: pa.Table, other: pa.Table, spec: OutputSpec, scale: Mapping
 
     Raises CompareError as `compare_tables` does.
     """
-    check_columns(NAME, good, spec.key, "good")
-    check_columns(NAME, other, spec.key, "bad")
+    check_columns(NAME, good.column_names, spec.key, "good")
+    check_columns(NAME, other.column_names, spec.key, "bad")
     names = [n for n in dict.fromkeys([*good.column_names, *other.column_names]) if n not in spec.key]
     if not good.num_rows and not other.num_rows:
         return 0.0 if {*good.column_names} == {*other.column_names} else 1.0

@@ -39,9 +39,8 @@ class Alignment:
         )
 
 
-def check_columns(name: str, table: pa.Table, key: Sequence[str], side: str) -> None:
+def check_columns(name: str, names: Sequence[str], key: Sequence[str], side: str) -> None:
     """Raise CompareError where a column's name is there twice, or a column of the key is not there."""
-    names = table.column_names
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise CompareError(

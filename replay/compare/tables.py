@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from replay.compare.columns import Column, column_differences, type_difference
+from replay.compare.columns import column_differences, type_difference
 from replay.compare.difference import Difference
-from replay.compare.distribution import table_shifts
+from replay.compare.distribution import Shift, can_shift, table_shifts
 from replay.compare.rows import (
     SHOWN,
     Alignment,
@@ -19,6 +21,7 @@ from replay.compare.rows import (
     labels,
     same_rows,
 )
+from replay.compare.tally import Column, Tally
 from replay.compare.text import clean, count
 from replay.compare.tolerance import Tolerance
 from replay.compare.values import logical
@@ -28,7 +31,36 @@ from replay.record import OutputSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CELL_KINDS = frozenset({"cells", "nulls", "decision", "noise"})
+OTHER_ORDER = "the rows are in another order"
+SHUFFLED = "the same rows are in another order"
+
+
+@dataclass(frozen=True)
+class Lone:
+    """Rows that only one side has: how many, and the names of the first few."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What was counted while two tables were held against each other, whoever counted it.
+
+    `common` rows have a partner; `order` says how their order differs, None for not at all. `tallies` hold the
+    columns that both sides have, without the key; they are empty where no row could be told from another.
+    `shifts` returns how the distributions of some columns moved.
+    """
+
+    good: pa.Schema
+    bad: pa.Schema
+    rows: tuple[int, int]
+    common: int
+    removed: Lone
+    added: Lone
+    tallies: Sequence[Tally]
+    shifts: Callable[[Sequence[str]], Mapping[str, Shift]]
+    order: str | None = None
 
 
 def compare_tables(
@@ -50,22 +82,44 @@ def compare_tables(
 
     Raises CompareError: a key that is missing or repeated, a column twice, a tolerance that is no number.
     """
-    check_columns(name, good, spec.key, "good")
-    check_columns(name, bad, spec.key, "bad")
-    tolerances = {column: Tolerance.of(spec, noise, column) for column in good.column_names}
+    check_columns(name, good.column_names, spec.key, "good")
+    check_columns(name, bad.column_names, spec.key, "bad")
     if common_rows:
         good, bad = on_common_rows(name, good, bad, spec.key)
+    tallies = tallies_of(good.schema, bad.schema, spec, noise)
     if spec.key:
-        found = _matched(good, bad, spec, by_key(name, good, bad, spec.key), tolerances)
+        matched = _matched(good, bad, spec.key, by_key(name, good, bad, spec.key), tallies)
     elif good.num_rows == bad.num_rows:
-        found = _by_position(good, bad, spec, tolerances)
+        matched = _by_position(good, bad, tallies)
     else:
-        found = _as_multisets(good, bad)
-    findings = [*_columns(good, bad), *found]
-    findings += _shifts(good, bad, spec.key, found)
+        matched = _as_multisets(good, bad)
+    return report(name, matched, spec.key)
+
+
+def tallies_of(good: pa.Schema, bad: pa.Schema, spec: OutputSpec, noise: Mapping[str, float] | None) -> list[Tally]:
+    """Return an empty tally for every column that both sides have, without the key. Raises CompareError: tolerances."""
+    tolerances = {name: Tolerance.of(spec, noise, name) for name in good.names}
+    names = [name for name in good.names if name in bad.names and name not in spec.key]
+    return [Tally(name, tolerances[name], decision=name == spec.decision) for name in names]
+
+
+def report(name: str, matched: Matched, key: Sequence[str]) -> Difference | None:
+    """Return the findings on two tables as one group; None where there is none."""
+    findings = [*_columns(matched.good.names, matched.bad.names), *_rows(matched)]
+    if matched.order:
+        findings.append(Difference("rows", "order", matched.order))
+    cells = {tally.name: column_differences(tally, matched.common) for tally in matched.tallies}
+    lone = matched.removed.count + matched.added.count
+    for column in matched.good.names:
+        if column in matched.bad.names:
+            found = cells.get(column, [])
+            retyped = _retyped(column, matched, cells=len(found) if column in cells else lone)
+            findings += [*([retyped] if retyped else []), *found]
+    noise = {column for column, found in cells.items() if not any(finding.matters for finding in found)}
+    findings += _shifts(matched, {*key}, noise)
     if not findings:
         return None
-    numbers = {"rows_good": good.num_rows, "rows_bad": bad.num_rows}
+    numbers = {"rows_good": matched.rows[0], "rows_bad": matched.rows[1]}
     return Difference(name, "group", f"{clean(name)}: {_summary(findings)}", numbers, tuple(findings))
 
 
@@ -88,71 +142,65 @@ def on_common_rows(name: str, good: pa.Table, bad: pa.Table, key: Sequence[str])
     return good.take(rows.good), bad.take(pc.take(rows.bad, pc.array_sort_indices(rows.bad)))
 
 
-def _matched(
-    good: pa.Table, bad: pa.Table, spec: OutputSpec, rows: Alignment, tolerances: Mapping[str, Tolerance]
-) -> list[Difference]:
-    """Return the findings of rows, order, types and cells under an alignment."""
-    findings = _rows(good, bad, spec.key, rows.removed, rows.added)
-    if not rows.in_order:
-        findings.append(Difference("rows", "order", "the rows are in another order"))
+def _matched(good: pa.Table, bad: pa.Table, key: Sequence[str], rows: Alignment, tallies: Sequence[Tally]) -> Matched:
+    """Hold two tables against each other under an alignment of their rows."""
 
     def row_name(common: int) -> str:
-        return label(good, spec.key, common if rows.good is None else rows.good[common].as_py())
+        return label(good, key, common if rows.good is None else rows.good[common].as_py())
 
-    for name in good.column_names:
-        if name not in bad.column_names:
-            continue
-        cells: list[Difference] = []
-        if name not in spec.key:
-            column = Column(name, *rows.pick(good[name], bad[name]), row_name)
-            cells = column_differences(column, tolerances[name], decision=name == spec.decision)
-        others = len(rows.removed) + len(rows.added) if name in spec.key else len(cells)
-        retyped = _retyped(name, good, bad, cells=others)
-        findings += [*([retyped] if retyped else []), *cells]
-    return findings
+    for tally in tallies:
+        tally.add(Column(tally.name, *rows.pick(good[tally.name], bad[tally.name]), row_name))
+    shown = key or _common(good, bad)[:SHOWN]
+    return Matched(
+        good=good.schema,
+        bad=bad.schema,
+        rows=(good.num_rows, bad.num_rows),
+        common=good.num_rows - len(rows.removed),
+        removed=Lone(len(rows.removed), labels(good, shown, rows.removed)),
+        added=Lone(len(rows.added), labels(bad, shown, rows.added)),
+        tallies=tallies,
+        shifts=partial(table_shifts, good, bad),
+        order=None if rows.in_order else OTHER_ORDER,
+    )
 
 
-def _by_position(
-    good: pa.Table, bad: pa.Table, spec: OutputSpec, tolerances: Mapping[str, Tolerance]
-) -> list[Difference]:
+def _by_position(good: pa.Table, bad: pa.Table, tallies: Sequence[Tally]) -> Matched:
     """Compare row by row; where that differs but the rows are the same ones, only the order is a finding."""
-    found = _matched(good, bad, spec, by_position(), tolerances)
-    if any(finding.kind in _CELL_KINDS for finding in found) and same_rows(good, bad, _common(good, bad)):
-        found = [finding for finding in found if finding.kind not in _CELL_KINDS]
-        found.append(Difference("rows", "order", "the same rows are in another order"))
+    found = _matched(good, bad, (), by_position(), tallies)
+    if any(tally.differs for tally in tallies) and same_rows(good, bad, _common(good, bad)):
+        return replace(found, tallies=(), order=SHUFFLED)
     return found
 
 
-def _as_multisets(good: pa.Table, bad: pa.Table) -> list[Difference]:
+def _as_multisets(good: pa.Table, bad: pa.Table) -> Matched:
     common = _common(good, bad)
     removed, added = as_multisets(good, bad, common) if common else ([], [])
-    retyped = [_retyped(n, good, bad, cells=1) for n in common]
-    return [*_rows(good, bad, (), removed, added), *(finding for finding in retyped if finding)]
+    return _matched(good, bad, (), Alignment(None, None, removed, added), ())
 
 
-def _retyped(name: str, good: pa.Table, bad: pa.Table, *, cells: int) -> Difference | None:
-    before, after = (logical(side.schema.field(name).type) for side in (good, bad))
+def _retyped(name: str, matched: Matched, *, cells: int) -> Difference | None:
+    before, after = (logical(side.field(name).type) for side in (matched.good, matched.bad))
     return type_difference(name, before, after, cells=cells)
 
 
-def _rows(good: pa.Table, bad: pa.Table, key: Sequence[str], removed: pa.Array, added: pa.Array) -> list[Difference]:
+def _rows(matched: Matched) -> list[Difference]:
     """Return the finding of rows on one side only, or nothing; without a key examples show whole rows."""
-    if good.num_rows == bad.num_rows and not len(removed) and not len(added):
+    lone = {"removed": matched.removed, "added": matched.added}
+    good, bad = matched.rows
+    if good == bad and not any(side.count for side in lone.values()):
         return []
-    shown = key or _common(good, bad)[:SHOWN]
-    examples = {"removed": labels(good, shown, removed), "added": labels(bad, shown, added)}
-    rows = {"removed": len(removed), "added": len(added)}
     parts = [
-        f"{count(rows[way], 'row')} {way} ({'; '.join(examples[way])}{'; …' if rows[way] > SHOWN else ''})"
-        for way in ("removed", "added")
-        if rows[way]
+        f"{count(side.count, 'row')} {way} ({'; '.join(side.examples)}{'; …' if side.count > SHOWN else ''})"
+        for way, side in lone.items()
+        if side.count
     ]
-    sentence = f"{', '.join(parts) or 'rows'}: {good.num_rows:,} -> {bad.num_rows:,} rows"
-    return [Difference("rows", "rows", sentence, {**rows, "examples": examples})]
+    sentence = f"{', '.join(parts) or 'rows'}: {good:,} -> {bad:,} rows"
+    counts = {way: side.count for way, side in lone.items()}
+    examples = {way: side.examples for way, side in lone.items()}
+    return [Difference("rows", "rows", sentence, {**counts, "examples": examples})]
 
 
-def _columns(good: pa.Table, bad: pa.Table) -> list[Difference]:
-    before, after = good.column_names, bad.column_names
+def _columns(before: Sequence[str], after: Sequence[str]) -> list[Difference]:
     findings = [Difference(n, "column", f"{clean(n)}: column removed") for n in before if n not in after]
     findings += [Difference(n, "column", f"{clean(n)}: column added") for n in after if n not in before]
     if [n for n in before if n in after] != [n for n in after if n in before]:
@@ -160,11 +208,16 @@ def _columns(good: pa.Table, bad: pa.Table) -> list[Difference]:
     return findings
 
 
-def _shifts(good: pa.Table, bad: pa.Table, key: Sequence[str], found: Sequence[Difference]) -> list[Difference]:
-    """Return the columns whose distribution shifted; only one with a finding can, unless rows came or went."""
-    moved = {finding.name for finding in found if finding.kind not in ("order", "noise")}
-    still = [] if any(finding.kind == "rows" for finding in found) else [n for n in good.column_names if n not in moved]
-    shifts = table_shifts(good, bad, without=[*key, *still])
+def _shifts(matched: Matched, key: set[str], noise: set[str]) -> list[Difference]:
+    """Return the columns whose distribution shifted; those that cannot have, by what changed in them, are not read."""
+    lone = matched.removed.count + matched.added.count
+    changed = {tally.name: tally.changes for tally in matched.tallies if tally.name not in noise}
+    names = [
+        name
+        for name in matched.good.names
+        if name in matched.bad.names and name not in key and can_shift(changed.get(name, 0) + lone, *matched.rows)
+    ]
+    shifts = matched.shifts(names) if names else {}
     return [
         Difference(name, "distribution", f"{clean(name)}: {shift.sentence}", dict(shift.numbers))
         for name, shift in shifts.items()

@@ -104,6 +104,45 @@ def distance(pair: Pair) -> pa.ChunkedArray:
     return moved if pair.kind == "number" else pc.multiply(moved, pair.tick)
 
 
+def ulps(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> int | None:
+    """Return the largest number of steps between representable floats from `good` to `bad`; None for anything else.
+
+    Both columns of one float type, without nulls; NaN and infinities take no part. The bits of a float, read as a
+    whole number, count up with its magnitude (IEEE 754), so their difference is the number of steps.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if good.type != bad.type or good.type not in (pa.float32(), pa.float64()):
+        return None
+    finite = pc.and_(pc.is_finite(good), pc.is_finite(bad))
+    whole = pa.int32() if good.type == pa.float32() else pa.int64()
+    sides = []
+    for side in (good, bad):
+        flat = pa.concat_arrays([*side.filter(finite).chunks, pa.array([], side.type)])
+        bits = flat.view(whole).cast(pa.int64())
+        lowest = pa.scalar(-(2 ** (whole.bit_width - 1)), pa.int64())
+        magnitude = pc.if_else(pc.less(bits, 0), pc.subtract(bits, lowest), bits)
+        signed = pc.if_else(pc.less(bits, 0), pc.negate(magnitude), magnitude)
+        sides.append(signed.cast(pa.decimal128(19, 0)))
+    top = pc.max(pc.abs(pc.subtract(sides[1], sides[0]))).as_py()
+    return None if top is None else int(top)
+
+
+def steady(good: pa.DataType, bad: pa.DataType) -> bool:
+    """Return whether `unify` does the same for every part of two columns of these types.
+
+    Where it does not (text against numbers: it depends on whether all of the text reads as numbers), the columns
+    must be looked at as a whole.
+    """
+    import pyarrow.types as t
+
+    good, bad = (kind.value_type if t.is_dictionary(kind) else kind for kind in (good, bad))
+    families = (t.is_integer, t.is_floating, t.is_decimal)
+    alike = any(test(good) and test(bad) for test in families)
+    return alike or good == bad or (logical(good) == logical(bad) and not t.is_nested(good))
+
+
 def as_float(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return numbers as float64, rounded where they do not fit: for magnitudes, never for equality."""
     import pyarrow as pa
