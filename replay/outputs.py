@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,12 +18,17 @@ from replay.compare.tables import compare_tables
 from replay.compare.text import clean, count
 from replay.content import Content, Format, detect, load, named_format
 from replay.errors import CompareError
+from replay.large.compare import comparable, compare_large
+from replay.large.source import Source, parquet_source
 from replay.record import OutputRecord, OutputSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from replay.store.base import Store
+
+LARGE = 64 << 20
+"""Bytes of both sides together from which tables are compared on disk."""
 
 Noise = Mapping[str, Mapping[str, float]]
 """What repeats of one state differ in (`noise_floor`): output -> column or path -> floor."""
@@ -196,13 +201,21 @@ def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Differenc
     if match.good is None or match.bad is None:
         side = "good" if match.good is None else "bad"
         return Difference(label, "missing", f"{clean(label, 200)}: not written on the {side} side")
-    good, bad, floor = *_contents(match), (noise or {}).get(label)
+    floor = (noise or {}).get(label)
+    large = _large(match)
+    if large is not None:
+        spec = _fitting(match, large[0].schema.names, large[1].schema.names)
+        if comparable(*large, spec):
+            common = common_rows and bool(spec.key)
+            found = compare_large(label, *large, spec, floor, common_rows=common)
+            return found or (None if common else _written_differently(label, *large))
+    good, bad = _contents(match)
     if good.data is not None and bad.data is not None:
         return compare_bytes(label, good.data, bad.data, floor)
     if good.table is None or bad.table is None:
         found = compare_documents(label, _as_document(good), _as_document(bad), match.spec, floor)
         return found or _written_differently(label, good, bad)
-    spec = _fitting(match, good.table, bad.table)
+    spec = _fitting(match, good.table.column_names, bad.table.column_names)
     common = common_rows and bool(spec.key)
     found = compare_tables(label, good.table, bad.table, spec, floor, common_rows=common)
     return found or (None if common else _written_differently(label, good, bad))
@@ -224,10 +237,23 @@ def _contents(match: _Match) -> tuple[Content, Content]:
     return good, bad
 
 
-def _fitting(match: _Match, good: pa.Table, bad: pa.Table) -> OutputSpec:
+def _large(match: _Match) -> tuple[Source, Source] | None:
+    """Return both sides as tables on disk, where they are parquet and too large to be held in memory."""
+    if match.good is None or match.bad is None:
+        return None
+    files = (match.good, match.bad)
+    paths = [file.locate() for file in files]
+    if sum(path.stat().st_size for path in paths) < LARGE:
+        return None
+    if any(detect(path, file.name) != "parquet" for path, file in zip(paths, files, strict=True)):
+        return None
+    good, bad = (parquet_source([path], file.name) for path, file in zip(paths, files, strict=True))
+    return good, bad
+
+
+def _fitting(match: _Match, good: Sequence[str], bad: Sequence[str]) -> OutputSpec:
     """Return the declaration, without its key for a file of a folder that has none of the key's columns."""
-    columns = {*good.column_names, *bad.column_names}
-    if match.several and columns.isdisjoint(match.spec.key):
+    if match.several and {*good, *bad}.isdisjoint(match.spec.key):
         return match.spec.model_copy(update={"key": ()})
     return match.spec
 
@@ -248,7 +274,11 @@ def _tables(match: _Match) -> _Tables | None:
     if match.good is None or match.bad is None:
         return None
     good, bad = (content.table for content in _contents(match))
-    return None if good is None or bad is None else _Tables(good, bad, _fitting(match, good, bad))
+    return (
+        None
+        if good is None or bad is None
+        else _Tables(good, bad, _fitting(match, good.column_names, bad.column_names))
+    )
 
 
 def _divergence(match: _Match) -> float:
@@ -261,10 +291,10 @@ def _divergence(match: _Match) -> float:
         return bytes_divergence(good.data, bad.data)
     if good.table is None or bad.table is None:
         return document_divergence(_as_document(good), _as_document(bad))
-    return divergence(good.table, bad.table, _fitting(match, good.table, bad.table))
+    return divergence(good.table, bad.table, _fitting(match, good.table.column_names, bad.table.column_names))
 
 
-def _written_differently(label: str, good: Content, bad: Content) -> Difference:
+def _written_differently(label: str, good: Content | Source, bad: Content | Source) -> Difference:
     """Return the finding that the values are equal and the bytes are not, with what is known of the reason."""
     reasons = [
         f"{clean(what)} {clean(good.dialect.get(what, 'none'))} -> {clean(bad.dialect.get(what, 'none'))}"
@@ -272,7 +302,7 @@ def _written_differently(label: str, good: Content, bad: Content) -> Difference:
         if good.dialect.get(what) != bad.dialect.get(what)
     ]
     numbers: dict[str, Any] = {"reasons": reasons}
-    if good.raw is not None and bad.raw is not None:
+    if isinstance(good, Content) and isinstance(bad, Content) and good.raw is not None and bad.raw is not None:
         reasons += _written_cells(good.raw, bad.raw)
     why = f" ({'; '.join(reasons)})" if reasons else ""
     return Difference(label, "encoding", f"{clean(label, 200)}: same values, different bytes{why}", numbers)

@@ -16,7 +16,7 @@ STOREYS = [
     {"compare"},
     {"store"},
     {"content_text"},
-    {"content"},
+    {"content", "large"},
     {"outputs"},
     {"environment"},
     {"layers"},
@@ -113,7 +113,8 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys\nsys.argv = ['replay', '--help']\n"
         "from replay.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print([m for m in ('pydantic', 'docker', 'pyarrow', 'deepdiff', 'pip', 'installer') if m in sys.modules])"
+        "heavy = ('pydantic', 'docker', 'pyarrow', 'deepdiff', 'duckdb', 'pip', 'installer')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"

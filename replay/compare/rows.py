@@ -142,11 +142,15 @@ def _unique(name: str, ids: pa.Array, table: pa.Table, key: Sequence[str], side:
     if pc.count_distinct(ids, mode="all").as_py() == len(ids):
         return
     counts = ids.value_counts()
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
-    first = pc.index_in(repeated.field("values")[:SHOWN], value_set=ids, skip_nulls=False)
-    shown = "; ".join(labels(table, key, pa.array(first)))
-    raise CompareError(
-        f"{clean(name)} ({side}) has {count(len(repeated), 'key')} more than once: {shown}",
+    counts = counts.filter(pc.greater(counts.field("counts"), 1))
+    first = pc.index_in(counts.field("values")[:SHOWN], value_set=ids, skip_nulls=False)
+    raise repeated(name, side, len(counts), labels(table, key, pa.array(first)))
+
+
+def repeated(name: str, side: str, keys: int, shown: Sequence[str]) -> CompareError:
+    """Return the error for `keys` keys that are there more than once, `shown` being the first."""
+    return CompareError(
+        f"{clean(name)} ({side}) has {count(keys, 'key')} more than once: {'; '.join(shown)}",
         cause="the key does not identify a row, or a join repeated rows",
         do="name as key all the columns that together identify a row, or none to compare by position",
     )

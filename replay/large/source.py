@@ -1,0 +1,96 @@
+"""A large table on disk: the parquet files it is in, as DuckDB and the rules are to see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replay.errors import CompareError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one table, in order; `rows` are the rows of each. `dialect` is how it is written."""
+
+    files: tuple[Path, ...]
+    rows: tuple[int, ...]
+    schema: pa.Schema
+    dialect: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(self.rows)
+
+    @property
+    def usable(self) -> bool:
+        """Whether DuckDB reads every column as it is: names that differ in case alone are one name to it."""
+        return len({name.casefold() for name in self.schema.names}) == len(self.schema) and all(
+            exact(kind) for kind in self.schema.types
+        )
+
+    def relation(self, columns: dict[str, str], row: str = "rn") -> str:
+        """Return a query of SQL expressions by alias, and the number of each row in the whole table as `row`."""
+        files = ", ".join(literal(str(file)) for file in self.files)
+        number = "file_row_number"
+        if len(self.files) > 1:
+            starts = [sum(self.rows[:place]) for place in range(len(self.rows))]
+            number = f"({starts}[file_index::bigint + 1] + file_row_number)"
+        picked = ", ".join(
+            [*(f"{expression} as {alias}" for alias, expression in columns.items()), f"{number} as {row}"]
+        )
+        return f"(select {picked} from read_parquet([{files}], file_row_number = true, hive_partitioning = false))"
+
+
+def parquet_source(paths: list[Path], name: str) -> Source:
+    """Return the table in these parquet files. Raises CompareError: truncated, or parts that do not fit together."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metas = []
+    for path in paths:
+        try:
+            metas.append(pq.read_metadata(path))
+        except (pa.ArrowException, OSError) as error:
+            shown = name if len(paths) == 1 else f"{name}/{path.name}"
+            raise CompareError(
+                f"{shown} is no readable parquet file: {error}",
+                cause="it was truncated (the job was killed, or the disk was full)",
+                do="look at the run's log (replay show), and run the job again",
+            ) from error
+    schema = metas[0].schema.to_arrow_schema()
+    dialect = {"written by": metas[0].created_by or "unknown"}
+    dialect |= {f"type of {field.name}": str(field.type) for field in schema}
+    return Source(tuple(paths), tuple(meta.num_rows for meta in metas), schema, dialect)
+
+
+def exact(kind: pa.DataType) -> bool:
+    """Return whether DuckDB reads a type of parquet without losing anything of it."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return exact(kind.value_type)
+    if t.is_list(kind) or t.is_large_list(kind):
+        return exact(kind.value_type)
+    if t.is_struct(kind):
+        return all(exact(field.type) for field in kind)
+    if isinstance(kind, pa.BaseExtensionType):
+        return False
+    tests = (t.is_integer, t.is_boolean, t.is_string, t.is_large_string, t.is_binary, t.is_large_binary, t.is_date32)
+    plain = any(test(kind) for test in tests) or kind in (pa.float32(), pa.float64())
+    return plain or (t.is_decimal128(kind)) or (t.is_timestamp(kind) and kind.unit != "s")
+
+
+def literal(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return a column's name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
