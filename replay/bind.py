@@ -21,6 +21,7 @@ from replay.layers.model import ModelLayer
 from replay.layers.pipeline import PipelineLayer
 from replay.layers.release import Release, capture, keep
 from replay.record import Provenance, RunRecord
+from replay.sources.upstream import find
 from replay.state import FileEntry
 
 
@@ -43,8 +44,8 @@ def bind(
     """Capture the project's state, execute its job and record the run.
 
     `command` replaces the declared command line; `upgrade` resolves the requirements anew. `announce` is
-    called with the state's id before the job starts. Raises every kind of ReplayError; whatever fails,
-    earlier runs stay as they were.
+    called with the state's id before the job starts; not where it asks services, for then only its run tells.
+    Raises every kind of ReplayError; whatever fails, earlier runs stay as they were.
     """
     timings = Timings()
     with timings.phase("lock"):
@@ -61,12 +62,15 @@ def bind(
         )
         release = capture(context)
         before = _marks(project.root, release)
-        announce(keep(release, bench.store))
+        live = {name: upstream for name, (_, upstream) in find(project.config, bench.environ).items()}
+        if not live:
+            announce(keep(release, bench.store))
     order = Order(
         outputs={name: output.spec() for name, output in project.config.outputs.items()},
         limits=project.config.job.limits(),
         reason="run",
         provenance=provenance(project.root),
+        live=live,
     )
     record = execute(bench, release, order, timings)
     changed = tuple(path for path, mark in _marks(project.root, release).items() if mark != before[path])

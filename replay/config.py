@@ -99,6 +99,26 @@ class Source(_Table):
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
 
+class ServiceSource(_Table):
+    """`[services.NAME]`: a service the job asks by itself while it runs; its answers are recorded."""
+
+    uri: str = Field(description='"http(s)://…" or "postgresql://…"; ${NAME} stands for a variable of the caller')
+    variable: str | None = Field(None, description="the variable in which the job finds the URI")
+
+    @field_validator("variable")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not VARIABLE.match(value):
+            raise ValueError(f"{value!r} is no name of a variable")
+        return value
+
+    @property
+    def given(self) -> str | None:
+        """The variable in which the job finds the service: the declared one, or the one that is the whole uri."""
+        whole = re.fullmatch(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", self.uri)
+        return self.variable or (whole[1] if whole else None)
+
+
 class Output(_Table):
     """`[outputs.NAME]`: a file or folder the job writes."""
 
@@ -140,14 +160,26 @@ class Config(_Table):
     pipeline: Paths = Paths()
     model: Paths = Paths()
     data: dict[str, Source] = {}
+    services: dict[str, ServiceSource] = {}
     outputs: dict[str, Output] = Field(min_length=1)
 
-    @field_validator("data", "outputs")
+    @field_validator("data", "services", "outputs")
     @classmethod
     def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
             _named(name)
         return value
+
+    @model_validator(mode="after")
+    def _services_apart(self) -> Self:
+        """One name, one source; a variable that Replay sets for a service is not taken from the caller as well."""
+        for name, service in self.services.items():
+            if name in self.data:
+                raise ValueError(f"{name!r} is declared under data and under services: give one another name")
+            given = {service.given} if service.given else {"PGHOST", "PGPORT", "PGUSER", "PGDATABASE"}
+            for variable in given & {*self.runtime.env, *self.runtime.set}:
+                raise ValueError(f"{variable} leads the job to the service {name!r}: take it out of [runtime]")
+        return self
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -252,6 +284,7 @@ def _known(location: list[str]) -> list[str]:
         "pipeline": Paths,
         "model": Paths,
         "data": Source,
+        "services": ServiceSource,
         "outputs": Output,
     }
     model = tables.get(location[0], Config) if location else Config

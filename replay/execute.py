@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from replay.engines.base import Engine, RunResult, RunSpec
@@ -17,9 +17,13 @@ from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
 from replay.errors import ReplayError, WheelError
+from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
-from replay.layers.release import Release, workspace
+from replay.layers.release import Release, keep, workspace
 from replay.record import Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
+from replay.sources.desk import Desk, desk
+from replay.sources.hearing import learned
+from replay.sources.upstream import Upstream
 from replay.state import FileEntry
 from replay.store.base import Store
 from replay.workspace import lay_out
@@ -61,19 +65,26 @@ class Workbench:
 
 @dataclass(frozen=True)
 class Order:
-    """How one release is to be executed and why. `of` is the run whose record it is held against."""
+    """How one release is to be executed and why. `of` is the run whose record it is held against.
+
+    `live` are the services that are asked themselves: what they answer completes the release. The others
+    answer from their record.
+    """
 
     outputs: Mapping[str, OutputSpec]
     limits: Limits
     reason: Reason
     of: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    live: Mapping[str, Upstream] = field(default_factory=dict)
 
 
 def execute(bench: Workbench, release: Release, order: Order, timings: Timings | None = None) -> RunRecord:
     """Execute a release once and return its record (not yet kept). The state is in the store already.
 
-    A job that fails is a record with its exit code. Raises EngineError, WheelError, StoreError, Interrupted.
+    A job that fails is a record with its exit code. With live services the state is only known, and kept, when
+    the job has ended. Raises EngineError, WheelError, StoreError, Interrupted; InputError where the job asked a
+    service what is not recorded.
     """
     timings = timings or Timings()
     view = workspace(release)
@@ -85,18 +96,26 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
         with timings.phase("lay-out"):
             paths = [spec.path for spec in order.outputs.values()]
             laid = lay_out(view, paths, bench.store, folder)
-        spec = RunSpec(
-            base=base,
-            command=view.command,
-            workspace=laid.work,
-            mounts=laid.mounts,
-            environment=environment,
-            env=view.env,
-            secrets=_secrets(view, bench.environ),
-            limits=order.limits,
-        )
-        with timings.phase("run"):
-            result = bench.engine.run(spec)
+        secrets = _secrets(view, bench.environ)
+        with desk(view.services, bench.store, order.live, secrets) as services:
+            spec = RunSpec(
+                base=base,
+                command=view.command,
+                workspace=laid.work,
+                mounts=laid.mounts,
+                environment=environment,
+                env=view.env | {name: value for live in order.live.values() for name, value in live.env.items()},
+                secrets=secrets | {name: value for live in order.live.values() for name, value in live.secrets.items()},
+                limits=order.limits,
+                services=services.folder,
+            )
+            with timings.phase("run"):
+                result = bench.engine.run(spec)
+        services.check()
+        if order.live:
+            with timings.phase("ask"):
+                release = _complete(release, services, order.live)
+                keep(release, bench.store)
         with timings.phase("gather"):
             outputs = {}
             for name, output in order.outputs.items():
@@ -105,6 +124,16 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 findings += tuple(left_out)
     timings.milliseconds["job"] = round(result.seconds * 1000)
     return _record(bench, release, order, result, outputs, (timings, findings))
+
+
+def _complete(release: Release, services: Desk, live: Mapping[str, Upstream]) -> Release:
+    """Return a release with what its services answered in place of what was only declared."""
+    access = release.layers["access"]
+    if not isinstance(access, AccessLayer):
+        raise AssertionError("the access layer holds its own document")
+    told = {name: learned(access.services[name], services.books[name], live[name]) for name in live}
+    document = access.model_copy(update={"services": access.services | told})
+    return replace(release, layers={**release.layers, "access": document})
 
 
 def _needs(view: Workspace) -> tuple[Base, PackageSet]:

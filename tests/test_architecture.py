@@ -19,6 +19,7 @@ STOREYS = [
     {"content", "large"},
     {"outputs"},
     {"environment"},
+    {"sources"},
     {"layers"},
     {"engines"},
     {"workspace"},

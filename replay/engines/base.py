@@ -29,6 +29,7 @@ class Mount:
 class RunSpec:
     """All that an engine needs to execute a job once.
 
+    `services` is a folder with the stand-ins of the services it asks (see `replay.sources.desk`), or None.
     `workspace` is an empty private folder: the job's working folder, writable, thrown away afterwards by
     the caller. `mounts` are laid into it read-only. The parents of declared outputs exist in it.
     `environment` is the assembled tree of the locked packages (see `replay.environment.tree`), or None for
@@ -44,6 +45,12 @@ class RunSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    services: Path | None = None
+
+
+def led(services: str, python: str, command: Sequence[str]) -> list[str]:
+    """Return the command that leads to the stand-ins in the folder `services` and then becomes `command`."""
+    return [python, "-I", "-S", f"{services}/forward.py", *command]
 
 
 @dataclass(frozen=True)

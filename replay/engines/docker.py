@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replay.engines import tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, RunResult, RunSpec
+from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, RunResult, RunSpec, led
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
 from replay.engines.host import host
 from replay.engines.images import Images
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WORK = "/work"
 ENVIRONMENT = "/opt/replay/env"
+SERVICES = "/opt/replay/services"
 _PATIENCE = 60
 
 
@@ -128,6 +129,9 @@ class DockerEngine:
         if command[0] == "python":
             inside = f"{ENVIRONMENT}/bin/python" if spec.environment else self.interpreter(spec.base).executable
             command[0] = inside
+        if spec.services is not None:
+            binds.append(Bind(spec.services.absolute(), SERVICES))
+            command = led(SERVICES, self.interpreter(spec.base).executable, command)
         return settings(
             self._api,
             image=image.id,

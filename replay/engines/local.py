@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from replay.engines import facts, tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec
+from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
 from replay.engines.host import host
 from replay.engines.interpreters import find, minor
 from replay.engines.process import Job, Runner, ctrl_c
@@ -102,7 +102,7 @@ class LocalEngine:
         try:
             ended = self._runner.run(
                 Job(
-                    command=self._command(spec),
+                    command=self._led(spec),
                     folder=spec.workspace,
                     env=self._variables(spec, scratch),
                     secrets=spec.secrets,
@@ -123,6 +123,13 @@ class LocalEngine:
 
     def _find(self, python: str | None) -> facts.Facts:
         return find(python)
+
+    def _led(self, spec: RunSpec) -> list[str]:
+        """Return the command, led to its services where it has any."""
+        command = self._command(spec)
+        if spec.services is None:
+            return command
+        return led(str(spec.services.absolute()), self.interpreter(spec.base).executable, command)
 
     def _command(self, spec: RunSpec) -> list[str]:
         """Return the command, with `python` as the state's interpreter."""

@@ -5,14 +5,18 @@ Files and folders are asked here. A database asks in a file of its own and answe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from replay.digest import of_bytes
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import readable, walk
+from replay.layers.service import service_blobs, service_changes
+from replay.sources.tape import Service
+from replay.sources.upstream import find
 from replay.state import Change, Document
-from replay.store.base import Store
+from replay.store.base import BlobRef, Store
 
 Word = Literal["granted", "partial", "denied", "missing", "empty"]
 
@@ -35,9 +39,10 @@ class Answer(Document):
 
 
 class AccessLayer(Document):
-    """The answer of every declared source."""
+    """The answer of every declared source; the services the job asked by itself, with what they answered."""
 
     sources: dict[str, Answer]
+    services: dict[str, Service] = {}
 
 
 class Access(Layer[AccessLayer]):
@@ -51,7 +56,10 @@ class Access(Layer[AccessLayer]):
         declared = context.config.data
         # The empty file is what an empty source is rebuilt from, also in a mix with a full one.
         context.store.put(b"")
-        return AccessLayer(sources={name: ask(context.root, declared[name].path) for name in sorted(declared)})
+        return AccessLayer(
+            sources={name: ask(context.root, declared[name].path) for name in sorted(declared)},
+            services={name: service for name, (service, _) in find(context.config, context.environ).items()},
+        )
 
     def changes(self, good: AccessLayer, bad: AccessLayer, store: Store) -> list[Change]:
         """List the sources whose answer changed."""
@@ -66,13 +74,21 @@ class Access(Layer[AccessLayer]):
                         after=after.words() if after else None,
                     )
                 )
+        for name in sorted(good.services.keys() | bad.services.keys()):
+            found.extend(service_changes(name, good.services.get(name), bad.services.get(name)))
         return found
 
     def mix(self, good: AccessLayer, bad: AccessLayer, taken: frozenset[str], store: Store) -> AccessLayer:
         """Return good's answers, those of the taken sources from bad."""
+        served = {
+            name: bad if any(change.name in taken for change in service_changes(name, *both)) else good
+            for name in good.services.keys() | bad.services.keys()
+            if (both := (good.services.get(name), bad.services.get(name)))
+        }
         side = {name: bad if f"access/{name}" in taken else good for name in good.sources.keys() | bad.sources.keys()}
         return AccessLayer(
-            sources={name: side[name].sources[name] for name in sorted(side) if name in side[name].sources}
+            sources={name: side[name].sources[name] for name in sorted(side) if name in side[name].sources},
+            services={name: served[name].services[name] for name in sorted(served) if name in served[name].services},
         )
 
     def materialise(self, layer: AccessLayer, workspace: Workspace) -> None:
@@ -89,6 +105,14 @@ class Access(Layer[AccessLayer]):
                 workspace.seal(answer.path, folder=answer.kind == "folder")
             for path in answer.withheld:
                 workspace.seal(path)
+        workspace.services.update(layer.services)
+        for service in layer.services.values():
+            workspace.env.update(service.env)
+
+    def blobs(self, layer: AccessLayer) -> Iterator[BlobRef]:
+        """Yield what the services answered."""
+        for service in layer.services.values():
+            yield from service_blobs(service)
 
 
 def ask(root: Path, path: str) -> Answer:

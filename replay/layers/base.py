@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from replay.config import Config
 from replay.environment.base import Base
 from replay.environment.packages import PackageSet
+from replay.sources.tape import Service
 from replay.state import Change, Document
 from replay.store.base import BlobRef, Store
 
@@ -60,6 +61,7 @@ class Workspace:
     files: dict[str, Placed] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     secrets: tuple[str, ...] = ()
+    services: dict[str, Service] = field(default_factory=dict)
 
     def withdraw(self, path: str) -> None:
         """Take away whatever stands at or below `path`."""

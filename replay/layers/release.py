@@ -115,7 +115,8 @@ class Pair:
             return self.bad
         layers: dict[str, Document] = {}
         for name in LAYERS:
-            together = INPUTS if name in INPUTS else (name,)
+            # What a service answered is told as data where access did not change; the access layer keeps it.
+            together = INPUTS if name in INPUTS else ("access", "data") if name == "access" else (name,)
             own = frozenset(change for change in taken if Change(name=change).layer in together)
             layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
         return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)

@@ -1,0 +1,110 @@
+"""Services in the access layer: what their records say of access, and how two of them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from replay.sources.tape import Relation, Service
+from replay.state import Change
+from replay.store.base import BlobRef
+
+MEDIA = "application/octet-stream"
+
+
+def service_changes(name: str, good: Service | None, bad: Service | None) -> list[Change]:
+    """List how the access to a service differs; where it does not, whether its answers do (then that is data).
+
+    The answers were given under that access: a mix takes them with it, so the changes of one service require
+    each other.
+    """
+    if good == bad:
+        return []
+    if good is None or bad is None:
+        return [Change(name=f"access/{name}", before=good and _words(good), after=bad and _words(bad))]
+    found = _access(name, good, bad)
+    if not found and good.tape != bad.tape:
+        return [Change(name=f"data/{name}", before=_answers(good), after=_answers(bad))]
+    if not found:
+        found = [Change(name=f"access/{name}", before=_found_by(good), after=_found_by(bad))]
+    names = [change.name for change in found]
+    return [change.model_copy(update={"requires": tuple(n for n in names if n != change.name)}) for change in found]
+
+
+def service_blobs(service: Service) -> Iterator[BlobRef]:
+    """Yield the answers of a service."""
+    for exchange in service.tape.values():
+        for reply in exchange.replies:
+            yield BlobRef(reply.body.blob, reply.body.size, MEDIA, exchange.asked.partition("\n")[0][:100])
+
+
+def _access(name: str, good: Service, bad: Service) -> list[Change]:
+    found: list[Change] = []
+    if (good.principals, good.refusals()) != (bad.principals, bad.refusals()):
+        found.append(Change(name=f"access/{name}", before=_words(good), after=_words(bad)))
+    for setting in sorted(good.settings.keys() | bad.settings.keys()):
+        before, after = good.settings.get(setting), bad.settings.get(setting)
+        if before != after:
+            found.append(Change(name=f"access/{name}/settings/{_part(setting)}", before=before, after=after))
+    for relation in sorted(good.relations.keys() & bad.relations.keys()):
+        found += _relation(f"access/{name}/{_part(relation)}", good.relations[relation], bad.relations[relation])
+    return found
+
+
+def _relation(name: str, good: Relation, bad: Relation) -> list[Change]:
+    found: list[Change] = []
+
+    def differs(part: str, before: str | None, after: str | None) -> None:
+        if before != after:
+            found.append(Change(name=f"{name}{part}", before=before, after=after))
+
+    differs("", _readable(good), _readable(bad))
+    if good.readable and bad.readable:
+        for column in sorted({*good.columns, *good.hidden} & {*bad.columns, *bad.hidden}):
+            differs(f"/{_part(column)}", _seen(column, good), _seen(column, bad))
+    differs("/policy", _policies(good), _policies(bad))
+    differs("/definition", _short(good.definition), _short(bad.definition))
+    differs("/labels", _joined(good.labels), _joined(bad.labels))
+    return found
+
+
+def _words(service: Service) -> str:
+    refused = service.refusals()
+    shown = "; ".join(f"{asked.partition(chr(10))[0][:120]}: {words}" for asked, words in sorted(refused.items())[:3])
+    more = f" (and {len(refused) - 3} more)" if len(refused) > 3 else ""
+    who = ", ".join(service.principals) or "nobody"
+    return f"{who}: {shown}{more}" if refused else f"{who}: granted"
+
+
+def _found_by(service: Service) -> str:
+    return ", ".join([service.uri, *(f"{name}={value}" for name, value in sorted(service.env.items()))])
+
+
+def _answers(service: Service) -> str:
+    size = sum(reply.body.size for exchange in service.tape.values() for reply in exchange.replies)
+    return f"{len(service.tape)} answers, {size:,} bytes"
+
+
+def _readable(relation: Relation) -> str:
+    return "granted" if relation.readable else "denied"
+
+
+def _seen(column: str, relation: Relation) -> str:
+    return "granted" if column in relation.columns else "hidden"
+
+
+def _policies(relation: Relation) -> str | None:
+    return _joined(relation.policies)
+
+
+def _joined(values: dict[str, str]) -> str | None:
+    return "; ".join(f"{name}: {value}" for name, value in sorted(values.items())) or None
+
+
+def _short(digest: str | None) -> str | None:
+    return digest and digest.removeprefix("sha256:")[:12]
+
+
+def _part(name: str) -> str:
+    """Return a name that may hold anything as one part of a change's name."""
+    return quote(name, safe="._-$ ") if "/" in name or not name.isprintable() or "%" in name else name
