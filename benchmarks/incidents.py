@@ -126,8 +126,8 @@ def right(expected: dict[str, Any], verdict: Verdict) -> bool:
 def main() -> int:
     """Print the table; exit code 0 where every incident that ran came out right."""
     if sys.argv[1] == "--bind":
-        incident, side, folder, store = sys.argv[2:]
-        bind_here(Path(incident), side, Path(folder), FolderStore.open(Path(store)))
+        source, side, there, kept = sys.argv[2:]
+        bind_here(Path(source), side, Path(there), FolderStore.open(Path(kept)))
         return 0
     collection, *wanted = sys.argv[1:]
     found = sorted(path.parent for path in Path(collection).glob("*/EXPECTED.json"))
