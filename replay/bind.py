@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay.adopt import Platform, existing
 from replay.config import Config
-from replay.environment.base import Base
+from replay.engines.base import ImageEngine
 from replay.environment.installed import installed
 from replay.environment.lock import lock
-from replay.environment.packages import PackageSet
 from replay.environment.selection import Selection
 from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
@@ -49,15 +49,15 @@ def bind(
     """
     timings = Timings()
     with timings.phase("lock"):
-        base, packages = platform(bench, project, upgrade=upgrade)
+        found = platform(bench, project, upgrade=upgrade)
     with timings.phase("capture"):
         context = Context(
             root=project.root,
-            config=project.config,
+            config=found.declared(project.config),
             store=bench.store,
             environ=bench.environ,
-            base=base,
-            packages=packages,
+            base=found.base,
+            packages=found.packages,
             command=command or tuple(project.config.job.command),
         )
         release = capture(context)
@@ -74,23 +74,24 @@ def bind(
     )
     record = execute(bench, release, order, timings)
     changed = tuple(path for path, mark in _marks(project.root, release).items() if mark != before[path])
-    record = record.model_copy(update={"changed_inputs": changed})
+    record = record.model_copy(update={"changed_inputs": changed, "packages": found.findings})
     bench.store.add_run(record)
     return record
 
 
-def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[Base, PackageSet]:
-    """Return the base the job will run on and its locked packages. Raises BaseMissing, LockError."""
+def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Platform:
+    """Return what the job will run on. Raises BaseMissing, LockError, EngineError."""
     runtime = project.config.runtime
+    if runtime.adopts and isinstance(bench.engine, ImageEngine):
+        return existing(bench, bench.engine, project.root, project.config)
     base = bench.engine.base(runtime.base or "", runtime.python)
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
-        return base, installed(interpreter, bench.store)
+        return Platform(base, installed(interpreter, bench.store))
     requirements = project.root / runtime.requirements if runtime.requirements else None
     selection = Selection(tuple(runtime.extras), None if runtime.groups is None else tuple(runtime.groups))
-    return base, lock(
-        requirements, interpreter, bench.store, selection=selection, upgrade=upgrade, progress=bench.progress
-    )
+    locked = lock(requirements, interpreter, bench.store, selection=selection, upgrade=upgrade, progress=bench.progress)
+    return Platform(base, locked)
 
 
 def provenance(root: Path) -> Provenance:

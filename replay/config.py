@@ -45,6 +45,8 @@ class Runtime(_Table):
     """`[runtime]`: what the job runs on."""
 
     base: str | None = Field(None, description='an image, e.g. "python:3.11-slim"; its digest is recorded')
+    image: str | None = Field(None, description="an existing image to take as it is, with the packages in it")
+    dockerfile: str | None = Field(None, description="a Dockerfile to build and take as it is")
     python: str | None = Field(None, pattern=r"^3\.\d+$", description='e.g. "3.11"; default: what the base has')
     requirements: str | None = Field(
         None, description="requirements.txt (loose, pinned, hash-locked), pylock.toml, uv.lock or poetry.lock"
@@ -55,6 +57,11 @@ class Runtime(_Table):
     secrets: list[str] = Field([], description="variables passed through and never recorded")
     set: dict[str, str] = Field({}, description="variables with the value given here")
 
+    @property
+    def adopts(self) -> bool:
+        """Whether the job runs on an image that brings its own packages."""
+        return self.image is not None or self.dockerfile is not None
+
     @field_validator("env", "secrets", "set")
     @classmethod
     def _variables(cls, value: Any) -> Any:
@@ -62,6 +69,20 @@ class Runtime(_Table):
             if not VARIABLE.match(name):
                 raise ValueError(f"{name!r} is no name of a variable")
         return value
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        given = [name for name in ("base", "image", "dockerfile") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} both say what the job runs on: keep one of them")
+        if self.requirements is not None and given in (["image"], ["dockerfile"]):
+            raise ValueError(f"an {given[0]} brings its own packages: leave `requirements` out, or name it as `base`")
+        return self
+
+    @field_validator("dockerfile")
+    @classmethod
+    def _in_the_project(cls, value: str | None) -> str | None:
+        return None if value is None else _inside(value)
 
     @model_validator(mode="after")
     def _no_secret_is_recorded(self) -> Self:
@@ -162,6 +183,11 @@ class Config(_Table):
     data: dict[str, Source] = {}
     services: dict[str, ServiceSource] = {}
     outputs: dict[str, Output] = Field(min_length=1)
+
+    def in_image(self, image: str) -> Config:
+        """Return the same job on an existing image, in place of what it names to run on."""
+        runtime = {"image": image, "base": None, "dockerfile": None, "requirements": None}
+        return self.model_copy(update={"runtime": self.runtime.model_copy(update=runtime)})
 
     @field_validator("data", "services", "outputs")
     @classmethod

@@ -81,13 +81,31 @@ class Provenance(Document):
     git_dirty: bool = False
 
 
+class PackageFinding(Document):
+    """What is odd about a package that was read from an existing environment.
+
+    `patched`: a file is not what the package's RECORD says (`recorded` and `found` are SHA-256 in RECORD's own
+    form; `diff` a unified diff from the published file, where that could be had); `missing`: a recorded file is
+    gone; `added`: a file lies among the package's that it does not list; `editable`: its code lies elsewhere;
+    `shadowed`: it is installed twice, and `found` is the version not seen; `unreadable`: its metadata says nothing.
+    """
+
+    package: str
+    kind: Literal["patched", "missing", "added", "editable", "shadowed", "unreadable"]
+    path: str
+    recorded: str | None = None
+    found: str | None = None
+    diff: str | None = None
+
+
 class RunRecord(Document):
     """One execution bound to a state.
 
     `started` is UTC in ISO 8601; `milliseconds` maps a phase (`lock`, `capture`, `environment`, `job`, …)
     to its wall time. `exit_code` is the job's own, None where it never ended by itself (`ended` says why).
     `not_held` maps what the engine could not hold fixed (`host`, `clock`, `base`, `network`) to the reason.
-    `changed_inputs` names inputs that changed while the job ran.
+    `changed_inputs` names inputs that changed while the job ran. `packages` is what was odd about the packages of
+    an environment that was taken as it was.
     """
 
     format: str = RUN_FORMAT
@@ -107,6 +125,7 @@ class RunRecord(Document):
     not_held: dict[str, str] = {}
     changed_inputs: tuple[str, ...] = ()
     provenance: Provenance = Provenance()
+    packages: tuple[PackageFinding, ...] = ()
     findings: tuple[str, ...] = Field(default=(), description="warnings a person should read")
 
     @property

@@ -24,7 +24,7 @@ STOREYS = [
     {"engines"},
     {"workspace"},
     {"execute"},
-    {"bind", "rerun"},
+    {"adopt", "bind", "rerun"},
     {"bisect"},
     {"report", "scenario", "schemas"},
     {"cli"},

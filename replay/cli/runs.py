@@ -18,6 +18,10 @@ def run(
     ] = None,
     tag: Annotated[Optional[str], typer.Option("--tag", help="Give the run a name.")] = None,  # noqa: UP045
     here: Annotated[bool, typer.Option("--here", help="Run in your own environment as it stands.")] = False,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--image", help="Run in an existing image, with the packages in it."),
+    ] = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Resolve the requirements anew.")] = False,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
@@ -39,7 +43,7 @@ def run(
     if tag:
         check_tag(tag)
     session = Session(store, engine.choice)
-    project = session.project()
+    project = session.project(image)
     bench = session.binding(project, here)
     record = bind(
         bench,

@@ -26,13 +26,14 @@ class Session:
     store_option: Path | None
     engine: Name = "auto"
 
-    def project(self) -> Project:
-        """Return the project this folder belongs to. Raises ConfigError."""
+    def project(self, image: str | None = None) -> Project:
+        """Return the project this folder belongs to, to run in `image` where one is given. Raises ConfigError."""
         from replay.bind import Project
         from replay.config import find_root, load
 
         root = find_root(Path.cwd())
-        return Project(root, load(root))
+        config = load(root)
+        return Project(root, config if image is None else config.in_image(image))
 
     def store(self, create: bool = False) -> FolderStore:
         """Return the store: `--store`, REPLAY_STORE, or `.replay` beside replay.toml. Raises StoreError."""
@@ -54,8 +55,10 @@ class Session:
         from replay.execute import Workbench
 
         store = self.store(create=True)
-        base = project.config.runtime.base
-        return Workbench(store, self._engine(store, here=here, image=base is not None), os.environ, progress)
+        runtime = project.config.runtime
+        if runtime.adopts and not here:
+            return Workbench(store, self._adopting(store), os.environ, progress)
+        return Workbench(store, self._engine(store, here=here, image=runtime.base is not None), os.environ, progress)
 
     def repeating(self, record: RunRecord) -> Workbench:
         """Return what repeating a recorded run needs: an engine for the kind of base it ran on."""
@@ -83,6 +86,18 @@ class Session:
                 do=f"run it first: replay rerun {ref}",
             )
         return store.run(bound[-1].run)
+
+    def _adopting(self, store: FolderStore) -> Engine:
+        """Return the engine that has the images. Raises EngineUnavailable, ConfigError."""
+        if self.engine == "local":
+            raise ConfigError(
+                "an existing image cannot run on the local engine",
+                cause="--engine local runs jobs as processes of this host",
+                do="leave --engine out, or name `requirements` in place of the image",
+            )
+        from replay.engines.choose import choose
+
+        return choose("docker", cache=store.cache("facts"))
 
     def _engine(self, store: FolderStore, *, here: bool, image: bool) -> Engine:
         from replay.engines.choose import choose

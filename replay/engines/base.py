@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo, Host, Limits
@@ -106,4 +106,21 @@ class Engine(Protocol):
 
     def not_held(self, base: Base) -> dict[str, str]:
         """Return what this engine cannot hold fixed for a state with this base, and why."""
+        ...
+
+
+@runtime_checkable
+class ImageEngine(Engine, Protocol):
+    """An engine whose images can be read and built, so that a job can run on one that exists already."""
+
+    def variables(self, base: Base) -> Mapping[str, str]:
+        """Return the variables that an image sets, its PATH among them. Raises BaseMissing."""
+        ...
+
+    def export(self, base: Base, target: Path) -> None:
+        """Write every file of an image into the tar archive `target`, running nothing. Raises EngineError."""
+        ...
+
+    def build(self, folder: Path, dockerfile: str) -> str:
+        """Build the image of a Dockerfile in `folder`; return its id. Raises EngineError with the build's words."""
         ...

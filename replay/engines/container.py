@@ -95,7 +95,7 @@ class Container:
 
     @contextlib.contextmanager
     def _created(self) -> Iterator[None]:
-        labels = {name: value for name, value in _owner().items() if value}
+        labels = {name: value for name, value in owner().items() if value}
         try:
             self._api.create_container(**self._settings, name=self.name, labels=labels, use_config_proxy=False)
             yield
@@ -141,7 +141,7 @@ def remove(api: APIClient, name: str) -> None:
 
 def reap(api: APIClient) -> None:
     """Remove the containers whose Replay process is gone."""
-    here = _owner()
+    here = owner()
     for found in api.containers(all=True, filters={"label": PID}):
         labels = found["Labels"]
         same_place = all(labels.get(name, "") == here[name] for name in (BOOT, NAMESPACE))
@@ -178,7 +178,7 @@ def engine_errors(image: str) -> Iterator[None]:
         ) from error
 
 
-def _owner() -> dict[str, str]:
+def owner() -> dict[str, str]:
     """Return the labels of what this process owns; empty values where the system does not say."""
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     pid = str(os.getpid())

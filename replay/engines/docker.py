@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replay.engines import tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, RunResult, RunSpec, led
+from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
+from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
 from replay.engines.images import Images
 from replay.engines.isolation import Bind, Identity, caller, job_user, settings
@@ -18,7 +19,7 @@ from replay.engines.log import Log
 from replay.engines.process import ctrl_c, outcome, utc
 from replay.engines.workspace import make_mountpoints, open_up
 from replay.environment.base import Base, Interpreter
-from replay.errors import BaseMissing, EngineUnavailable
+from replay.errors import BaseMissing, EngineError, EngineUnavailable
 from replay.record import EngineInfo, Host, Limits
 
 if TYPE_CHECKING:
@@ -58,7 +59,12 @@ class DockerEngine:
         Raises BaseMissing where there is none, or where its Python is not of version `python` (X.Y).
         """
         image = self._images.find(self._api, reference, reference)
-        found = self._images.facts_of(image.id, reference, python)
+        try:
+            found = self._images.facts_of(image.id, reference, python)
+        except EngineError as error:
+            if (other := other_machine(image, self._connected()[1], reference)) is not None:
+                raise other from error
+            raise
         return Base(
             kind="image",
             reference=reference,
@@ -68,6 +74,23 @@ class DockerEngine:
             machine=found.machine,
             os_packages=found.os_packages,
         )
+
+    def variables(self, base: Base) -> Mapping[str, str]:
+        """Return the variables that an image sets. Raises BaseMissing."""
+        return {"PATH": SYSTEM_PATH, **self._images.find(self._api, _id(base), base.reference).variables}
+
+    def export(self, base: Base, target: Path) -> None:
+        """Write every file of an image into the tar archive `target`; nothing in it is run.
+
+        Raises BaseMissing, EngineError.
+        """
+        with engine_errors(base.reference):
+            export(self._api, _id(base), target)
+
+    def build(self, folder: Path, dockerfile: str) -> str:
+        """Build the image of a Dockerfile in the project's folder; return its id. Raises EngineError."""
+        with engine_errors(dockerfile):
+            return build(self._api, folder, dockerfile)
 
     def require(self, base: Base) -> None:
         """Raise BaseMissing unless the very image, by its id, is in this engine."""
@@ -123,6 +146,8 @@ class DockerEngine:
         binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]
         path = spec.env.get("PATH", image.path)
         command = list(spec.command)
+        # Of an image that was adopted the state holds all variables; what it has not is not set.
+        unset = unwanted(image.variables, spec.env) if spec.base.contents else {}
         if spec.environment is not None:
             binds.append(Bind(spec.environment.absolute(), ENVIRONMENT))
             path = f"{ENVIRONMENT}/bin:{path}"
@@ -136,7 +161,7 @@ class DockerEngine:
             self._api,
             image=image.id,
             command=command,
-            env={"HOME": "/tmp", **spec.env, **spec.secrets, "PATH": path},  # noqa: S108 - the container's own
+            env={"HOME": "/tmp", **unset, **spec.env, **spec.secrets, "PATH": path},  # noqa: S108 - the container's own
             folder=WORK,
             binds=binds,
             identity=identity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +24,16 @@ Ask = Callable[[str, list[str]], tuple[int | None, bytes, bytes]]
 
 @dataclass(frozen=True)
 class Image:
-    """An image by id, with the PATH it sets."""
+    """An image by id, with the variables it sets and the architecture it says it is for (`amd64`)."""
 
     id: str
-    path: str
+    variables: Mapping[str, str]
+    architecture: str
+
+    @property
+    def path(self) -> str:
+        """Where commands are looked for in it."""
+        return self.variables.get("PATH", SYSTEM_PATH)
 
 
 class Images:
@@ -51,7 +57,7 @@ class Images:
             except ImageNotFound:
                 raise _missing(name, reference) from None
         variables = dict(line.split("=", 1) for line in found["Config"].get("Env") or [] if "=" in line)
-        return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables.get("PATH", SYSTEM_PATH))
+        return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables, found.get("Architecture", ""))
 
     def facts_of(self, image: str, reference: str, python: str | None) -> facts.Facts:
         """Return the facts about an image's Python of version `python` (X.Y or X.Y.Z; None: its `python3`).

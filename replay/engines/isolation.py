@@ -59,7 +59,7 @@ def settings(
     *,
     image: str,
     command: Sequence[str],
-    env: Mapping[str, str],
+    env: Mapping[str, str | None],
     folder: str,
     binds: Sequence[Bind],
     identity: Identity,
@@ -68,7 +68,8 @@ def settings(
     """Return the arguments of `APIClient.create_container` for an isolated container.
 
     No network, read-only root, no capability, no new privileges; /tmp is the only scratch. Where no memory
-    limit is asked for, seven eighths of the machine's memory are one, so that a job cannot take it down.
+    limit is asked for, seven eighths of the machine's memory are one, so that a job cannot take it down. A variable
+    that is None in `env` is not set, whatever the image says.
     """
     from docker.types import LogConfig, Mount, Ulimit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from replay.state import Document
+from replay.state import Document, FileEntry
 
 
 class Base(Document):
@@ -13,7 +13,8 @@ class Base(Document):
     `image` is the engine's image id (the digest of the image's config: the same wherever the same
     image is); None for a host. `reference` is the name it was asked for by. `os_packages` maps OS package
     to version (dpkg, apk or rpm; empty where none answers). `python` is the full version of its
-    interpreter, e.g. `3.11.2`.
+    interpreter, e.g. `3.11.2`. `contents` is the list of all files of an image that was adopted, but for its
+    packages (see `replay.environment.contents`); None where the image as such is the base.
     """
 
     kind: Literal["image", "host"]
@@ -23,6 +24,7 @@ class Base(Document):
     os: str
     machine: str
     os_packages: dict[str, str] = {}
+    contents: FileEntry | None = None
 
 
 class Interpreter(Document):

@@ -53,15 +53,19 @@ def choose(asked: Requirements, interpreter: Interpreter, folder: Path) -> Path:
     return pins
 
 
-def fetch(asked: Requirements, pins: Path | None, interpreter: Interpreter, folder: Path) -> list[Path]:
+def fetch(
+    asked: Requirements, pins: Path | None, interpreter: Interpreter, folder: Path, *, alone: bool = False
+) -> list[Path]:
     """Download what `asked` needs, at the versions of `pins`; return the wheels, sorted. Raises LockError.
 
-    pip verifies the hashes that `asked` or the index carries.
+    pip verifies the hashes that `asked` or the index carries. `alone`: without what that requires in turn, and
+    without insisting where the index does not answer.
     """
     wheels = folder / "wheels"
     wheels.mkdir()
     arguments = ["download", "--only-binary=:all:", "--progress-bar=off", "--no-input", "--dest", str(wheels)]
     arguments += ["--constraint", str(pins)] if pins else []
+    arguments += ["--no-deps", "--retries", "0", "--timeout", "10"] if alone else []
     _run([*arguments, "--requirement", str(asked.path.resolve())], asked.path, interpreter, folder)
     return sorted(wheels.iterdir())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from replay.environment.base import Base
+from replay.environment.contents import differing
 from replay.environment.packages import PackageSet, Wheel
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.requirements import implications, universal
@@ -56,7 +57,8 @@ class Runtime(Layer[RuntimeLayer]):
         if _identity(good.base) != _identity(bad.base):
             bound = sorted(name for name in needs if tied and not universal(wheels.get(name)))
             requires = tuple(f"{PACKAGES}{name}" for name in bound)
-            sides = {"before": _describe(good.base, bad.base), "after": _describe(bad.base, good.base)}
+            files = _files(good.base, bad.base, store)
+            sides = {"before": _describe(good.base, bad.base) + files, "after": _describe(bad.base, good.base) + files}
             found.append(Change(name=BASE, requires=requires, **sides))
         for name in sorted(needs):
             before, after = wheels.get(name), others.get(name)
@@ -88,7 +90,9 @@ class Runtime(Layer[RuntimeLayer]):
         workspace.secrets = layer.secrets
 
     def blobs(self, layer: RuntimeLayer) -> Iterator[BlobRef]:
-        """Yield the wheels."""
+        """Yield the wheels, and the list of an adopted image's other files."""
+        if (listed := layer.base.contents) is not None:
+            yield BlobRef(listed.blob, listed.size, "application/vnd.replay.contents.v1+json", "contents")
         for wheel in layer.packages.wheels.values():
             yield BlobRef(wheel.blob, wheel.size, "application/vnd.pypa.wheel", wheel.filename)
 
@@ -99,6 +103,8 @@ def _pick(good: dict[str, V], bad: dict[str, V], prefix: str, taken: frozenset[s
 
 
 def _identity(base: Base) -> object:
+    if base.contents is not None:
+        return base.contents.blob
     return base.image or (base.kind, base.os, base.machine, base.python)
 
 
@@ -115,3 +121,12 @@ def _describe(base: Base, other: Base) -> str:
     own = [f"{p} {v}" for p, v in base.os_packages.items() if other.os_packages.get(p) != v]
     packages = "; " + ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "") if own else ""
     return f"{name}, {base.os}, Python {base.python}{packages}"
+
+
+def _files(base: Base, other: Base, store: Store) -> str:
+    """Name files, other than packages', that two adopted images do not have in common."""
+    if base.contents is None or other.contents is None:
+        return ""
+    paths = differing(store.get(base.contents.blob), store.get(other.contents.blob))
+    named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:3])
+    return f"; differs in {named}" + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
