@@ -40,28 +40,29 @@ def requires_of(pair: Pair) -> dict[str, frozenset[str]]:
 
 
 def atoms_of(pair: Pair) -> dict[str, Group]:
-    """Return the smallest groups a mix can take, requirements first.
+    """Return the smallest groups a mix can take, requirements first: changes that require each other are one.
 
-    Schema and data are one, because they are one snapshot; changes that require each other are one.
+    Of the inputs such a group is one view of a snapshot and goes by what its changes share.
     """
     by_name: dict[str, Change] = {change.name: change for change in pair.changes}
-    inputs = tuple(change for change in pair.changes if change.layer in INPUTS)
-    atoms = {"inputs": Group("inputs", inputs)} if inputs else {}
-    names = [change.name for change in pair.changes if change.layer not in INPUTS]
-    for members in in_order(names, requires_of(pair)):
+    atoms: dict[str, Group] = {}
+    for members in in_order(list(by_name), requires_of(pair)):
         changes = tuple(by_name[name] for name in members)
-        atoms[" + ".join(members)] = Group(" + ".join(members), changes, inseparable=len(changes) > 1)
+        tied = len(changes) > 1 and changes[0].layer not in INPUTS
+        atoms[" + ".join(members)] = Group(" + ".join(members), changes, inseparable=tied)
     return atoms
 
 
 def layers_of(atoms: Mapping[str, Group]) -> dict[str, Taken]:
-    """Return the changed layers and the atoms each is made of, in the design's order."""
-    found: dict[str, Taken] = {}
-    for layer in ("inputs", *LAYERS):
-        own = (n for n, g in atoms.items() if n == layer or (n != "inputs" and g.changes[0].layer == layer))
-        if members := frozenset(own):
-            found[layer] = members
-    return found
+    """Return the changed layers and the atoms each is made of, in the design's order.
+
+    Schema and data are one here, because they are two views of one snapshot.
+    """
+    whose = {
+        name: "inputs" if group.changes[0].layer in INPUTS else group.changes[0].layer for name, group in atoms.items()
+    }
+    found = {layer: frozenset(name for name, own in whose.items() if own == layer) for layer in ("inputs", *LAYERS)}
+    return {layer: members for layer, members in found.items() if members}
 
 
 @dataclass
@@ -80,6 +81,18 @@ class Case:
     def everything(self) -> Taken:
         """All atoms: taking them is BAD."""
         return frozenset(self.prober.atoms)
+
+    @property
+    def inputs(self) -> Taken:
+        """The atoms of schema and data."""
+        return self.prober.layers.get("inputs", NOTHING)
+
+    def reference(self, taken: Taken) -> RunRecord | None:
+        """Return the run of good execution over the inputs of a mix, if it was made."""
+        if not taken & self.inputs:
+            return self.good
+        probe = self.prober.done.get((taken & self.inputs, 0))
+        return probe.record if probe else None
 
     @property
     def layers(self) -> dict[str, Group]:
@@ -109,20 +122,31 @@ class Case:
         shares: Mapping[Taken, float] | None = None,
         fine: bool = False,
         carried: Taken = NOTHING,
+        moved: Found | None = None,
     ) -> Evidence:
-        """Return all that was shown; `fine`: the found sets are of atoms, else of layers."""
+        """Return all that was shown; `fine`: the found sets are of atoms, else of layers.
+
+        `moved` are the atoms of the inputs that move the outputs under good execution.
+        """
+        layers = self.layers
+        groups = dict(self.prober.atoms if fine else layers)
+        if moved is not None and not fine:
+            del groups["inputs"]
+            groups = {name: group for name, group in self.prober.atoms.items() if name in self.inputs} | groups
         return Evidence(
             good=self.good.state,
             bad=self.bad.state,
-            groups=self.prober.atoms if fine else self.layers,
+            groups=groups,
+            inputs=layers.get("inputs"),
             found=found,
+            moved=moved,
             data=effect,
             shares=shares or {},
             executions=sum(1 for probe in self.prober.done.values() if probe.record is not None),
             lines=tuple(self.lines),
             not_held=self.not_held(),
             probes=self.prober.probes,
-            fix=self._fix(found, carried, fine),
+            fix=self._fix(found or moved, carried, fine or found is None),
             carried=carried,
         )
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from replay.bisect.case import NOTHING, Case
 from replay.bisect.effect import distance
-from replay.bisect.probe import Probe
 from replay.bisect.search import Found, Outcome, Taken, closed, drive, narrow, sweep
 from replay.record import RunRecord
 
-Oracle = Callable[[Probe], Outcome]
+Answer = Callable[[list[Taken]], dict[Taken, Outcome]]
+"""Runs mixes of atoms and says what came of each."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,23 @@ class Caught:
     carried: Taken = NOTHING
 
 
-def hunt(case: Case, scope: Taken, outcome: Oracle) -> Caught:
+def hunt(case: Case, scope: Taken, answer: Answer) -> Caught:
     """Find what breaks GOOD and mends BAD among the atoms of `scope`, all of which together break it."""
-    coarse = _sweep(case, scope, outcome)
+    coarse = _sweep(case, scope, answer)
     guilty = case.atoms_in(coarse.guilty)
     if not case.options.drill or len(guilty) == len(coarse.guilty):
         return Caught(coarse)
+    return drill(case, scope, guilty, answer)
+
+
+def drill(case: Case, scope: Taken, guilty: Taken, answer: Answer) -> Caught:
+    """Find what breaks GOOD and mends BAD among the atoms of `scope`, where only the `guilty` are suspected."""
     requires = _between_atoms(case, scope)
     # The guilty layers' atoms come last: what was cleared as a whole is not looked at one by one.
     order = [atom for atom in case.prober.atoms if atom in scope and atom not in guilty]
     order += [atom for atom in case.prober.atoms if atom in scope and atom in guilty]
     order = order if _consistent(order, requires) else [atom for atom in case.prober.atoms if atom in scope]
-    found = drive(narrow(order, requires), _answers(case, outcome))
+    found = drive(narrow(order, requires), answer)
     carried = _carried(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
@@ -46,25 +51,27 @@ def hunt(case: Case, scope: Taken, outcome: Oracle) -> Caught:
     return Caught(found, fine=True, carried=carried)
 
 
-def shares(case: Case, scope: Taken, caught: Caught, references: Mapping[Taken, RunRecord]) -> dict[Taken, float]:
+def shares(
+    case: Case, scope: Taken, caught: Caught, reference: Callable[[Taken], RunRecord | None]
+) -> dict[Taken, float]:
     """Return the part of the divergence that each set found has.
 
     The mean of what it adds to GOOD alone and of what reverting it alone takes off BAD, each over the whole
-    divergence on the same data: for two sets the Shapley value, for more its usual approximation.
+    divergence: for two sets the Shapley value, for more its usual approximation. `reference` is the run that a
+    mix is held against.
     """
-    inputs = case.everything & {"inputs"}
     requires = _between_atoms(case, scope)
     backwards = _backwards(requires, scope)
 
     def moved(taken: Taken) -> float | None:
-        probe, reference = case.prober.done.get((taken, 0)), references.get(taken & inputs)
-        if probe is None or probe.record is None or reference is None:
+        probe, like = case.prober.done.get((taken, 0)), reference(taken)
+        if probe is None or probe.record is None or like is None:
             return None
-        return distance(reference, probe.record, case.bench.store)
+        return distance(like, probe.record, case.bench.store)
 
     found: dict[Taken, float] = {}
     whole = moved(scope) or 0.0
-    there = moved(scope - inputs) or whole
+    there = moved(scope - case.inputs) or whole
     for members in caught.found.breaks:
         atoms = members if caught.fine else case.atoms_in(members)
         alone, without = moved(closed(atoms, requires)), moved(scope - closed(atoms, backwards))
@@ -74,16 +81,15 @@ def shares(case: Case, scope: Taken, caught: Caught, references: Mapping[Taken, 
     return found
 
 
-def _sweep(case: Case, scope: Taken, outcome: Oracle) -> Found:
+def _sweep(case: Case, scope: Taken, answer: Answer) -> Found:
     items = [name for name, atoms in case.prober.layers.items() if atoms <= scope]
     if len(items) == 1:
         only = frozenset(items)
         case.lines.append(f"{items[0]} is all that differs: taking it is BAD, reverting it is GOOD")
         return Found((only,), (only,), {})
-    answers = _answers(case, outcome)
 
     def by_layer(mixes: list[Taken]) -> dict[Taken, Outcome]:
-        known = answers([case.atoms_in(mix) for mix in mixes])
+        known = answer([case.atoms_in(mix) for mix in mixes])
         return {mix: known[case.atoms_in(mix)] for mix in mixes}
 
     found = drive(sweep(items), by_layer)
@@ -91,13 +97,6 @@ def _sweep(case: Case, scope: Taken, outcome: Oracle) -> Found:
         if layers and layers != frozenset(items):
             case.lines.append(f"{case.prober.label(case.atoms_in(layers))}: {result}")
     return found
-
-
-def _answers(case: Case, outcome: Oracle) -> Callable[[list[Taken]], dict[Taken, Outcome]]:
-    def answer(mixes: list[Taken]) -> dict[Taken, Outcome]:
-        return {probe.taken: outcome(probe) for probe in case.prober.all(mixes)}
-
-    return answer
 
 
 def _between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from replay.bisect import endpoints
 from replay.bisect.case import NOTHING, Case, Options, atoms_of, first, layers_of, requires_of
-from replay.bisect.effect import data_effect, distance
-from replay.bisect.hunt import Caught, hunt, shares
+from replay.bisect.counterfactual import answering, broken, effect_of, execution_share, parts_of, told_apart
+from replay.bisect.hunt import Answer, Caught, hunt, shares
 from replay.bisect.judge import judge
 from replay.bisect.probe import Probe, Prober, finished, open_journal
 from replay.bisect.search import Outcome, Taken
@@ -17,7 +17,7 @@ from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
 from replay.layers.release import Pair, load
 from replay.record import RunRecord
-from replay.rerun import ending, held_against
+from replay.rerun import held_against
 
 
 def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Verdict:
@@ -89,64 +89,67 @@ def _comparable(good: RunRecord, bad: RunRecord, options: Options) -> None:
 
 def _by_outputs(case: Case) -> Verdict:
     """Like with like: every mix is held against good execution over the same inputs."""
-    inputs = case.everything & {"inputs"}
-    execution = case.everything - inputs
-    references: dict[Taken, RunRecord] = {NOTHING: case.good}
-    effect: DataEffect | None = None
+    inputs, execution = case.inputs, case.everything - case.inputs
+    effect, today = None, case.good
     if inputs:
-        today = case.prober.all([inputs])[0]
-        if today.record is None or not today.record.ok:
-            why = today.trouble or "the job failed"
+        probe = case.prober.all([inputs])[0]
+        if probe.record is None or not probe.record.ok:
+            why = probe.trouble or "the job failed"
             case.lines.append(f"good execution over today's data could not be had: {why}")
-            return _inputs_break_the_job(case, today)
-        references[inputs] = today.record
-        effect = _effect(case, today.record)
+            return broken(case, probe)
+        today = probe.record
+        effect = effect_of(case, today)
         case.lines.append(f"good execution over today's data: {effect.sentence}")
-
-    def outcome(probe: Probe) -> Outcome:
-        return _compared(case, references.get(probe.taken & inputs), probe)
-
-    if not execution:
-        return judge(case.evidence(None, effect))
-    scope = _scope(case, execution, inputs, outcome, references[inputs])
-    if scope is None:
-        return judge(case.evidence(None, effect))
-    caught = hunt(case, scope, outcome)
-    parts = shares(case, scope, caught, references)
-    if effect is not None and effect.material:
-        effect, parts = _split(case, effect, parts, references[inputs])
-    return _judged(case, caught, effect, parts)
-
-
-def _effect(case: Case, today: RunRecord) -> DataEffect:
-    try:
-        return data_effect(case.good, today, case.bench.store)
-    except CompareError as error:
-        return DataEffect(True, True, f"its outputs cannot be compared any more: {error.what}")
+    scope = _scope(case, execution, today) if execution else None
+    caught = hunt(case, scope, _over_like_inputs(case)) if scope is not None else None
+    parts = shares(case, scope, caught, case.reference) if scope is not None and caught is not None else {}
+    if effect is None or not (effect.material or (effect.matters and caught is None)):
+        return _judged(case, caught, effect, parts)
+    if caught is not None:
+        part = execution_share(case, today)
+        parts = {members: share * part for members, share in parts.items()}
+        effect = replace(effect, share=1 - part)
+    moved = told_apart(case, today)
+    if moved is not None:
+        parts |= parts_of(case, moved, effect)
+    return _judged(case, caught, effect, parts, moved)
 
 
-def _scope(
-    case: Case, execution: Taken, inputs: Taken, outcome: Callable[[Probe], Outcome], reference: RunRecord
-) -> Taken | None:
-    """Return the groups to sweep, or None where execution is innocent over both data sets."""
+def _over_like_inputs(case: Case) -> Answer:
+    """Return the answer that holds each mix against good execution over the inputs it has."""
+
+    def answer(mixes: list[Taken]) -> dict[Taken, Outcome]:
+        asked = [mix for mix in mixes if not mix <= case.inputs]
+        references = [mix & case.inputs for mix in asked if mix & case.inputs]
+        probes = case.prober.all(list(dict.fromkeys([*references, *asked])))
+        found = {probe.taken: _compared(case, probe) for probe in probes}
+        # Good execution is what the others are held against.
+        return {mix: found[mix] if mix in asked else "good" for mix in mixes}
+
+    return answer
+
+
+def _scope(case: Case, execution: Taken, today: RunRecord) -> Taken | None:
+    """Return the atoms to look at, or None where execution is innocent over both data sets."""
     bad = case.prober.all([case.everything])[0]
-    if outcome(bad) == "bad":
-        same = "over today's data" if inputs else "over the same inputs"
-        case.lines.append(f"{same}, today's execution differs from the good one: {_moved(case, reference)}")
+    if _compared(case, bad) == "bad":
+        same = "over today's data" if case.inputs else "over the same inputs"
+        case.lines.append(f"{same}, today's execution differs from the good one: {_moved(case, today)}")
         return case.everything
-    if not inputs:
+    if not case.inputs:
         case.lines.append("GOOD and BAD give the same outputs")
         return None
     then = case.prober.all([execution])[0]
-    if outcome(then) == "bad":
+    if _compared(case, then) == "bad":
         case.lines.append("today's execution differs over the good data, though not over today's")
         return execution
     case.lines.append("today's execution gives the same as good execution, over today's data and over the good data")
     return None
 
 
-def _compared(case: Case, reference: RunRecord | None, probe: Probe) -> Outcome:
+def _compared(case: Case, probe: Probe) -> Outcome:
     """Return a probe's outcome against the run with the same inputs."""
+    reference = case.reference(probe.taken)
     if probe.record is None or reference is None:
         return "unresolved"
     if not probe.record.ok and not reference.ok:
@@ -160,22 +163,6 @@ def _compared(case: Case, reference: RunRecord | None, probe: Probe) -> Outcome:
         # What cannot be read as a table any more is BAD's behaviour where BAD wrote the very same, and no one's else.
         return "bad" if probe.record.outputs == case.bad.outputs else "other"
     return "bad" if difference is not None and difference.matters else "good"
-
-
-def _inputs_break_the_job(case: Case, today: Probe) -> Verdict:
-    """Good execution cannot read today's inputs: their schema is at fault, or nothing can be said."""
-    group = case.layers["inputs"]
-    failed_alike = today.record is not None and case.bad.exit_code != 0
-    schema = any(change.layer == "schema" for change in group.changes)
-    if today.record is not None and schema and (failed_alike or len(case.layers) == 1):
-        effect = DataEffect(True, True, f"good execution fails over today's inputs with {_ended(today.record)}")
-        return judge(case.evidence(None, effect))
-    return case.stop(
-        "inconclusive",
-        f"good execution could not be run over today's data ({today.trouble or _ended(today.record)}), so execution "
-        "and data cannot be told apart",
-        f"the inputs differ in {group.label}; look there first with `replay diff`",
-    )
 
 
 def _by_test(case: Case) -> Verdict:
@@ -196,24 +183,26 @@ def _by_test(case: Case) -> Verdict:
             "125 cannot say",
             do="run the test by hand in a folder with each run's outputs",
         )
-    caught = hunt(case, case.everything, outcome)
+    caught = hunt(case, case.everything, answering(case, outcome))
     return _judged(case, caught, None, dict.fromkeys(caught.found.breaks, 1.0 / len(caught.found.breaks or (1,))))
 
 
-def _judged(case: Case, caught: Caught, effect: DataEffect | None, parts: dict[Taken, float]) -> Verdict:
-    return judge(case.evidence(caught.found, effect, parts, caught.fine, caught.carried))
-
-
-def _split(
-    case: Case, effect: DataEffect, parts: dict[Taken, float], today: RunRecord
-) -> tuple[DataEffect, dict[Taken, float]]:
-    """Share the divergence out between data and execution, by how far each moved the outputs."""
-    by_data = distance(case.good, today, case.bench.store)
-    by_execution = distance(today, case.bad, case.bench.store)
-    total = by_data + by_execution
-    part = by_data / total if total else 0.5
-    smaller = {members: share * (1 - part) for members, share in parts.items()}
-    return DataEffect(effect.matters, effect.material, effect.sentence, part), smaller
+def _judged(
+    case: Case,
+    caught: Caught | None,
+    effect: DataEffect | None,
+    parts: dict[Taken, float],
+    moved: Caught | None = None,
+) -> Verdict:
+    evidence = case.evidence(
+        found=caught.found if caught else None,
+        effect=effect,
+        shares=parts,
+        fine=caught.fine if caught else False,
+        carried=(caught.carried if caught else NOTHING) | (moved.carried if moved else NOTHING),
+        moved=moved.found if moved else None,
+    )
+    return judge(evidence)
 
 
 def _moved(case: Case, reference: RunRecord) -> str:
@@ -223,7 +212,3 @@ def _moved(case: Case, reference: RunRecord) -> str:
     except CompareError as error:
         return error.what
     return first(difference) if difference else "not at all"
-
-
-def _ended(record: RunRecord | None) -> str:
-    return ending(record) if record else "no run"

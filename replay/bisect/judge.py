@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from replay.bisect.search import Taken
 from replay.bisect.verdict import Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence
+from replay.state import INPUTS
 
 
 def settled(evidence: Evidence, kind: Kind, sentence: str, advice: str) -> Verdict:
@@ -38,13 +39,18 @@ def judge(evidence: Evidence) -> Verdict:
     if not breaks and not mends:
         if evidence.data is None or not moved:
             return settled(evidence, "no-difference", _no_difference(evidence), "nothing to mend, no reason to retrain")
-        return _verdict(evidence, [_data_culprit(evidence)], "single", gaps)
+        return _verdict(evidence, [], _data_culprits(evidence), gaps)
     if not _consistent(breaks, mends):
         return _unclaimed(evidence, breaks, mends, gaps)
     culprits = [_culprit(members, mends, evidence) for members in breaks]
-    if evidence.data is not None and evidence.data.material and not any("inputs" in members for members in breaks):
-        culprits.append(_data_culprit(evidence).model_copy(update={"mends": False}))
-    return _verdict(evidence, culprits, "single" if len(breaks) == 1 else "independent", gaps)
+    named = {change for culprit in culprits for change in culprit.changes}
+    by_data: list[Culprit] = []
+    if evidence.data is not None and evidence.data.material:
+        # Beside a guilty execution, reverting the data alone mends nothing.
+        by_data = [
+            c.model_copy(update={"mends": False}) for c in _data_culprits(evidence) if not named & set(c.changes)
+        ]
+    return _verdict(evidence, culprits, by_data, gaps)
 
 
 def _consistent(breaks: Sequence[Taken], mends: Sequence[Taken]) -> bool:
@@ -68,30 +74,44 @@ def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culp
     )
 
 
-def _data_culprit(evidence: Evidence) -> Culprit:
-    group = evidence.groups["inputs"]
-    share = evidence.data.share if evidence.data else 1.0
-    return Culprit(
-        changes=(group.label,),
-        relation="single",
-        share=round(share, 3),
-        before={group.label: group.side(group.label, after=False)},
-        after={group.label: group.side(group.label, after=True)},
-        breaks=True,
-        mends=True,
-    )
+def _data_culprits(evidence: Evidence) -> list[Culprit]:
+    """Return what moved the outputs under good execution: the changes shown to do it, else the inputs as a whole."""
+    if _told_apart(evidence) and evidence.moved is not None:
+        return [_culprit(members, evidence.moved.mends, evidence) for members in evidence.moved.breaks]
+    if evidence.inputs is None:
+        raise AssertionError("data has an effect only where inputs changed")
+    label = evidence.inputs.label
+    return [
+        Culprit(
+            changes=(label,),
+            relation="single",
+            share=round(evidence.data.share if evidence.data else 1.0, 3),
+            before={label: evidence.inputs.side(label, after=False)},
+            after={label: evidence.inputs.side(label, after=True)},
+            breaks=True,
+            mends=True,
+        )
+    ]
+
+
+def _told_apart(evidence: Evidence) -> bool:
+    return evidence.moved is not None and _consistent(evidence.moved.breaks, evidence.moved.mends)
 
 
 ADVICE: Mapping[str, str] = {
     "execution-state-drift": "restore or adjust {what}; retraining will not mend it",
     "model-change": "roll back {what} or accept it; no execution or data change explains the difference",
     "data-drift": "retrain on current data: execution is innocent and the inputs moved",
+    "broken": "mend these values, or the job that cannot take them; retraining will not mend it",
     "both": "mend {what} first, then measure again, then decide on retraining",
 }
 PETTY = "execution is innocent; the data moved the outputs too little to call for retraining"
 
 
-def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: tuple[str, ...]) -> Verdict:
+def _verdict(
+    evidence: Evidence, execution: Sequence[Culprit], by_data: Sequence[Culprit], gaps: tuple[str, ...]
+) -> Verdict:
+    culprits = (*execution, *by_data)
     layers = {change.split("/", 1)[0] for culprit in culprits for change in culprit.changes}
     if layers == {"data"}:
         kind: Kind = "data-drift"
@@ -101,25 +121,26 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
         kind = "both"
     else:
         kind = "model-change" if layers == {"model"} else "execution-state-drift"
-    retrain = kind == "data-drift" and (evidence.data is None or evidence.data.material)
+    broke = evidence.data is not None and evidence.data.broke
+    retrain = kind == "data-drift" and not broke and (evidence.data is None or evidence.data.material)
     mended = [_to_mend(name, c.before.get(name)) for c in culprits for name in c.changes if not name.startswith("data")]
     guilty = {change for culprit in culprits for change in culprit.changes}
-    # Data that moved the outputs a little is no culprit, and not cleared either.
-    moved = evidence.data is not None and evidence.data.matters
+    # Inputs that moved the outputs as a whole, or a little, are no culprits and not cleared either.
+    open_question = evidence.data is not None and evidence.data.matters and not _told_apart(evidence)
     cleared = tuple(
         group.label
         for group in evidence.groups.values()
         if not guilty & set(group.names)
         and group.name not in evidence.carried
-        and not (group.name == "inputs" and moved)
+        and not (open_question and group.layer in INPUTS)
     )
     return Verdict(
         verdict=kind,
         retrain=retrain,
-        sentence=_sentence(culprits, shape, evidence) + ", within the recorded layers",
-        advice=ADVICE[kind].format(what=" and ".join(mended)) if retrain or kind != "data-drift" else PETTY,
+        sentence=_sentence(execution, by_data, evidence) + ", within the recorded layers",
+        advice=_advice(kind, retrain, broke).format(what=" and ".join(mended)),
         confidence=confidence(evidence.executions),
-        culprits=tuple(culprits),
+        culprits=culprits,
         cleared=cleared,
         gaps=gaps,
         not_held=evidence.not_held,
@@ -132,6 +153,12 @@ def _verdict(evidence: Evidence, culprits: Sequence[Culprit], shape: str, gaps: 
     )
 
 
+def _advice(kind: Kind, retrain: bool, broke: bool) -> str:
+    if kind != "data-drift" or retrain:
+        return ADVICE[kind]
+    return ADVICE["broken"] if broke else PETTY
+
+
 def _to_mend(name: str, before: str | None) -> str:
     """Say what a condition was where one word tells it: a version or a value can be put back as it stands."""
     told = name.startswith(("runtime/packages/", "runtime/env/"))
@@ -140,7 +167,12 @@ def _to_mend(name: str, before: str | None) -> str:
 
 def _tried(evidence: Evidence) -> tuple[Tried, ...]:
     """Return the mixes that were looked at, from GOOD to BAD."""
-    outcomes = evidence.found.outcomes if evidence.found else {}
+    outcomes = {
+        taken: outcome
+        for found in (evidence.moved, evidence.found)
+        if found is not None
+        for taken, outcome in found.outcomes.items()
+    }
     names = tuple(evidence.groups)
     return tuple(
         Tried(
@@ -152,17 +184,22 @@ def _tried(evidence: Evidence) -> tuple[Tried, ...]:
     )
 
 
-def _sentence(culprits: Sequence[Culprit], shape: str, evidence: Evidence) -> str:
-    parts = [_said(culprit, shape == "independent", evidence) for culprit in culprits]
-    if shape == "independent":
-        return f"{len(culprits)} independent causes; revert all of them: " + "; ".join(parts)
+def _sentence(execution: Sequence[Culprit], by_data: Sequence[Culprit], evidence: Evidence) -> str:
+    independent = len(execution) > 1
+    said = "; ".join(_said(culprit, independent) for culprit in execution)
+    parts = (
+        [f"{len(execution)} independent causes; revert all of them: {said}" if independent else said] if said else []
+    )
+    if by_data and evidence.data is not None:
+        names = [" together with ".join(culprit.changes) for culprit in by_data]
+        each = f"{', '.join(names[:-1])} and {names[-1]}, each by itself," if len(names) > 1 else names[0]
+        did = "broke the job" if evidence.data.broke else "moved the outputs"
+        parts.append(f"{each} {did} under unchanged execution ({evidence.data.sentence})")
     return "; and ".join(parts)
 
 
-def _said(culprit: Culprit, independent: bool, evidence: Evidence) -> str:
+def _said(culprit: Culprit, independent: bool) -> str:
     names = " and ".join(culprit.changes)
-    if evidence.data and culprit.changes == (evidence.groups["inputs"].label,):
-        return f"{names} moved the outputs under unchanged execution ({evidence.data.sentence})"
     if independent:
         return f"{names} alone reproduces part of it ({culprit.share:.0%})"
     if culprit.relation == "together":

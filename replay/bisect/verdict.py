@@ -157,13 +157,14 @@ class DataEffect:
     """What good execution makes of today's data, beside what it made of the good data.
 
     `matters`: its outputs moved at all (on rows both have, or in distribution). `material`: so far that it
-    is a cause beside another one. `sentence` says how it was seen.
+    is a cause beside another one. `sentence` says how it was seen. `broke`: the job failed over it.
     """
 
     matters: bool
     material: bool
     sentence: str
     share: float = 1.0
+    broke: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ class Evidence:
     """All that was shown.
 
     `shares` maps each set that breaks GOOD to its part of the divergence; `carried` are groups that went along
-    with a culprit because one requires the other, so that they are neither guilty nor cleared.
+    with a culprit because one requires the other, so that they are neither guilty nor cleared. `inputs` is all
+    that changed in schema and data, `moved` which of it moves the outputs under good execution, where that was
+    told apart.
     """
 
     good: str
@@ -186,6 +189,8 @@ class Evidence:
     not_held: tuple[str, ...] = ()
     probes: Probes = field(default_factory=Probes)
     fix: str | None = None
+    inputs: Group | None = None
+    moved: Found | None = None
 
 
 def confidence(executions: int) -> float:

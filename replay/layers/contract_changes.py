@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from replay.layers.contract import MOSTLY, Column, Contract, undecided
@@ -119,6 +120,32 @@ def _pairs(good: tuple[Column, ...], bad: tuple[Column, ...]) -> list[tuple[Colu
     return [(column, partner[column.name]) for column in good if column.name in partner]
 
 
+@dataclass(frozen=True)
+class Partners:
+    """A column that both sides have: its place in good and in bad, its step in a change's name, and both contracts.
+
+    `restyled`: its dates are written in another style.
+    """
+
+    here: int
+    there: int
+    step: str
+    good: Column
+    bad: Column
+    restyled: bool
+
+
+def partners(good: Contract, bad: Contract) -> list[Partners]:
+    """Return the columns that both sides have, the renamed among them. Both have columns."""
+    good_columns, bad_columns = _with_one_header(good, bad)
+    here = {column.name: place for place, column in enumerate(good_columns)}
+    there = {column.name: place for place, column in enumerate(bad_columns)}
+    return [
+        Partners(here[one.name], there[two.name], escaped(two.name), one, two, _restyled(good, one, bad, two))
+        for one, two in _pairs(good_columns, bad_columns)
+    ]
+
+
 def _slots(columns: tuple[Column, ...], common: set[str]) -> dict[tuple[str | None, int], Column]:
     """Return the columns that only one side has, by their place: after which common column, and how far."""
     found: dict[tuple[str | None, int], Column] = {}
@@ -166,7 +193,7 @@ def _format(prefix: str, good: Contract, bad: Contract, pairs: list[tuple[Column
         ):
             found.append((f"{key} {_dialect_word(before)}", f"{key} {_dialect_word(after)}"))
     for one, two in pairs:
-        if one.type == two.type and _written(good, one) and _written(bad, two) and _style_differs(one, two):
+        if _restyled(good, one, bad, two):
             found.append((f"{quoted(two.name)} as {one.style}", f"{quoted(two.name)} as {two.style}"))
     if found:
         yield Change(
@@ -182,6 +209,10 @@ def _named_format(contract: Contract) -> str:
 
 def _dialect_word(value: str) -> str:
     return {"\t": "tab"}.get(value, value if value.isalnum() or len(value) > 1 else f"'{value}'")
+
+
+def _restyled(good: Contract, one: Column, bad: Contract, two: Column) -> bool:
+    return one.type == two.type and _written(good, one) and _written(bad, two) and _style_differs(one, two)
 
 
 def _written(contract: Contract, column: Column) -> bool:

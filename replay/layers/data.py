@@ -48,13 +48,8 @@ class Data(Layer[DataLayer]):
 
     def changes(self, good: DataLayer, bad: DataLayer, store: Store) -> list[Change]:
         """List the sources whose content differs. One that a side could not observe is access's to tell."""
-        found = []
-        for name in sorted(good.sources.keys() | bad.sources.keys()):
-            before, after = good.sources.get(name), bad.sources.get(name)
-            one_unseen = name in good.sources and name in bad.sources and (before is None or after is None)
-            if not one_unseen and _content(before) != _content(after):
-                found.append(Change(name=f"data/{name}", before=_brief(before), after=_brief(after)))
-        return found
+        names = sorted(good.sources.keys() | bad.sources.keys())
+        return [change for name in names for change in swapped(name, good, bad)]
 
     def mix(self, good: DataLayer, bad: DataLayer, taken: frozenset[str], store: Store) -> DataLayer:
         """Return good's snapshots, or all of bad's where anything is taken: inputs are swapped whole.
@@ -83,7 +78,17 @@ class Data(Layer[DataLayer]):
                 yield from file_blobs(snapshot.files)
 
 
-def _content(snapshot: Snapshot | None) -> object:
+def swapped(name: str, good: DataLayer, bad: DataLayer) -> list[Change]:
+    """Return the change of a source that is swapped whole, none where its content is the same."""
+    before, after = good.sources.get(name), bad.sources.get(name)
+    one_unseen = name in good.sources and name in bad.sources and (before is None or after is None)
+    if one_unseen or content(before) == content(after):
+        return []
+    return [Change(name=f"data/{name}", before=_brief(before), after=_brief(after))]
+
+
+def content(snapshot: Snapshot | None) -> object:
+    """Return what a snapshot holds, wherever it stands in the project's records."""
     return snapshot and {path: entry.blob for path, entry in snapshot.files.items()}
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from replay.errors import StoreError
+from replay.layers import inputs
 from replay.layers.access import Access
 from replay.layers.base import Context, Layer, Workspace
-from replay.layers.data import Data
+from replay.layers.data import Data, DataLayer
 from replay.layers.model import Model
 from replay.layers.pipeline import Pipeline
 from replay.layers.runtime import Runtime
-from replay.layers.schema import Schema
+from replay.layers.schema import Schema, SchemaLayer
 from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
 from replay.store.base import BlobRef, Store
 
@@ -80,10 +81,16 @@ def load(store: Store, state_id: str) -> Release:
 def changes(good: Release, bad: Release, store: Store) -> list[Change]:
     """Return everything that differs between two releases, in the order of the layers."""
     found: list[Change] = []
+    if any(good.layers[name] != bad.layers[name] for name in INPUTS):
+        found.extend(inputs.changes(_views(good), _views(bad), store))
     for name in LAYERS:
-        if good.layers[name] != bad.layers[name]:
+        if name not in INPUTS and good.layers[name] != bad.layers[name]:
             found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name], store))
     return found
+
+
+def _views(release: Release) -> inputs.Views:
+    return inputs.Views(cast("SchemaLayer", release.layers["schema"]), cast("DataLayer", release.layers["data"]))
 
 
 @dataclass(frozen=True)
@@ -107,18 +114,20 @@ class Pair:
     def mix(self, taken: frozenset[str]) -> Release:
         """Return `good` with the changes named in `taken` from `bad`.
 
-        Schema and data are two views of one snapshot: whatever is taken of either takes both.
+        Schema and data are two views of one snapshot and are mixed together.
         """
         if not taken & self.names:
             return self.good
         if self.names <= taken:
             return self.bad
-        layers: dict[str, Document] = {}
+        views = inputs.mix(_views(self.good), _views(self.bad), taken, self.store)
+        layers: dict[str, Document] = {"schema": views.schema, "data": views.data}
         for name in LAYERS:
-            # What a service answered is told as data where access did not change; the access layer keeps it.
-            together = INPUTS if name in INPUTS else ("access", "data") if name == "access" else (name,)
-            own = frozenset(change for change in taken if Change(name=change).layer in together)
-            layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
+            if name not in INPUTS:
+                # What a service answered is told as data where access did not change; the access layer keeps it.
+                together = ("access", "data") if name == "access" else (name,)
+                own = frozenset(change for change in taken if Change(name=change).layer in together)
+                layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
         return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)
 
 

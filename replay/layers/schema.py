@@ -38,7 +38,7 @@ class Schema(Layer[SchemaLayer]):
     def capture(self, context: Context) -> SchemaLayer:
         """Read the contract of every snapshot. A broken input gets a contract that says so, never an error."""
         data = cast("DataLayer", context.done["data"])
-        sources = {name: snapshot and _contract(snapshot, context.store) for name, snapshot in data.sources.items()}
+        sources = {name: snapshot and contract_of(snapshot, context.store) for name, snapshot in data.sources.items()}
         return SchemaLayer(sources=sources)
 
     def changes(self, good: SchemaLayer, bad: SchemaLayer, store: Store) -> list[Change]:
@@ -63,7 +63,8 @@ class Schema(Layer[SchemaLayer]):
         """Add nothing: a contract describes the files that the data layer places."""
 
 
-def _contract(snapshot: Snapshot, store: Store) -> Contract:
+def contract_of(snapshot: Snapshot, store: Store) -> Contract:
+    """Return what a job may rely on when it reads a snapshot. A broken one gets a contract that says so."""
     if snapshot.kind == "file":
         ((path, entry),) = snapshot.files.items()
         return concluded(_profile(path, entry, store))

@@ -38,7 +38,7 @@ def verdict(
         sets = [tuple(frozenset(text.split("+")) for text in texts or ()) for texts in (breaks, mends)]
         found = Found(sets[0], sets[1], {}, gaps)
     shares = dict.fromkeys(found.breaks if found else (), 1.0)
-    return judge(Evidence(ID, ID, groups, found, data, shares, executions=8))
+    return judge(Evidence(ID, ID, groups, found, data, shares, executions=8, inputs=groups.get("inputs")))
 
 
 INNOCENT = DataEffect(False, False, "equal")
