@@ -39,6 +39,17 @@ class Tree:
     findings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Content:
+    """What stands in an environment: which wheel's file at each path, and the environment's own files.
+
+    An own file is its text, or `->` and the target of a symbolic link.
+    """
+
+    owners: dict[str, str]
+    own: dict[str, str]
+
+
 def assemble(
     packages: PackageSet,
     interpreter: Interpreter,
@@ -74,17 +85,22 @@ def digest(packages: PackageSet, interpreter: Interpreter) -> str:
     return of_bytes(canonical({"format": FORMAT, "python": python, "wheels": wheels}))
 
 
-def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Interpreter) -> None:
+def settle(wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Interpreter) -> Content:
+    """Return what stands at every path of an environment. Raises WheelError (see `assemble`)."""
     own = _own_files(interpreter)
-    sources, findings = _merge(wheels, packages, set(own))
-    own[FINDINGS] = json.dumps(findings)
-    folders = ["", *sorted(_folders([*own, *sources, f"{site_packages(interpreter)}/."]))]
+    owners, findings = _merge(wheels, packages, set(own))
+    return Content(owners, own | {FINDINGS: json.dumps(findings)})
+
+
+def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Interpreter) -> None:
+    content = settle(wheels, packages, interpreter)
+    folders = ["", *sorted(folders_of([*content.own, *content.owners, f"{site_packages(interpreter)}/."]))]
     for folder in folders:
         (tree / folder).mkdir(exist_ok=True)
-    for path, source in sources.items():
-        _link(source, f"{tree}/{path}")
-    for name, content in own.items():
-        _write_own(tree / name, content)
+    for path, name in content.owners.items():
+        _link(f"{wheels[name].prefix}/{path}", f"{tree}/{path}")
+    for name, text in content.own.items():
+        _write_own(tree / name, text)
     for folder in reversed(folders):
         # A job that writes into its packages fails here as it does under a container's read-only mount.
         (tree / folder).chmod(0o555)
@@ -92,7 +108,7 @@ def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpr
 
 
 def _own_files(interpreter: Interpreter) -> dict[str, str]:
-    """Return the tree's own files: text, or `->` and the target of a symbolic link."""
+    """Return the environment's own files but for the findings; see `Content`."""
     executable = PurePosixPath(interpreter.executable)
     settings = f"home = {executable.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
     links = {"bin/python3": "->python", f"bin/python{short_version(interpreter)}": "->python"}
@@ -109,7 +125,7 @@ def _write_own(path: Path, content: str) -> None:
 
 
 def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]) -> tuple[dict[str, str], list[str]]:
-    """Return which file stands at each path, and the findings. Names in sorted order: the later wins."""
+    """Return whose file stands at each path, and the findings. Names in sorted order: the later wins."""
     owners: dict[str, str] = {}
     findings: list[str] = []
     for name in sorted(wheels):
@@ -123,14 +139,14 @@ def _merge(wheels: dict[str, Unpacked], packages: PackageSet, reserved: set[str]
             owners[path] = name
     _refuse_file_as_folder(owners)
     _drop_orphaned_bytecode(owners)
-    return {path: f"{wheels[name].prefix}/{path}" for path, name in owners.items()}, findings
+    return owners, findings
 
 
 def _differ(wheels: dict[str, Unpacked], one: str, other: str, path: str) -> bool:
     return not filecmp.cmp(wheels[one].prefix / path, wheels[other].prefix / path, shallow=False)
 
 
-def _folders(paths: Iterable[str]) -> dict[str, str]:
+def folders_of(paths: Iterable[str]) -> dict[str, str]:
     """Return every folder above `paths`, each with one path below it."""
     folders: dict[str, str] = {}
     for path in paths:
@@ -142,7 +158,7 @@ def _folders(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _refuse_file_as_folder(owners: dict[str, str]) -> None:
-    folders = _folders(owners)
+    folders = folders_of(owners)
     for path in sorted(owners.keys() & folders.keys()):
         raise WheelError(
             f"the packages {owners[path]} and {owners[folders[path]]} cannot be installed together",
