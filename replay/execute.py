@@ -16,7 +16,8 @@ from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
-from replay.errors import ReplayError, WheelError
+from replay.errors import ReplayError
+from replay.image.build import rebuildable
 from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
 from replay.layers.release import Release, keep, workspace
@@ -146,7 +147,7 @@ def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Pa
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
         return None, _as_recorded(packages, installed(interpreter, bench.store))
-    _rebuildable(packages)
+    rebuildable(packages)
 
     def tool(script: str, folder: Path) -> str:
         return bench.engine.python_tool(base, script, folder)
@@ -162,16 +163,6 @@ def _as_recorded(recorded: PackageSet, now: PackageSet) -> tuple[str, ...]:
     if not moved:
         return ()
     return (f"the environment is not the one recorded: {len(moved)} packages differ ({', '.join(moved[:5])})",)
-
-
-def _rebuildable(packages: PackageSet) -> None:
-    unkept = sorted(name for name, wheel in packages.wheels.items() if not wheel.filename)
-    if unkept:
-        raise WheelError(
-            f"this state's packages are described and not kept ({len(unkept)}, among them {unkept[0]})",
-            cause="it was bound with --here, which records an environment as it stands",
-            do="declare [runtime] requirements and bind without --here; or repeat it here, in that same environment",
-        )
 
 
 def _secrets(view: Workspace, environ: Mapping[str, str]) -> dict[str, str]:

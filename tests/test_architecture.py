@@ -23,6 +23,7 @@ STOREYS = [
     {"layers"},
     {"engines"},
     {"workspace"},
+    {"image"},
     {"execute"},
     {"adopt", "bind", "rerun"},
     {"bisect"},

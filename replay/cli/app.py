@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from replay.cli import comparing, finding, house, runs
+from replay.cli import comparing, finding, house, images, runs
 
 if TYPE_CHECKING:
     from replay.errors import ReplayError
@@ -36,6 +36,8 @@ for command in (
     comparing.compare,
     finding.bisect,
     finding.verify,
+    images.build,
+    images.export,
     house.doctor,
     house.demo,
     house.fsck,

@@ -40,3 +40,4 @@ Html = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--html", help="Also write a report that one can look at, as one HTML file."),
 ]
+KeepBase = Annotated[bool, typer.Option("--keep-base", help="Keep the base image's own layers in the store, too.")]

@@ -72,6 +72,13 @@ class Session:
         here = record.engine.name == "here" and self.engine == "auto"
         return Workbench(store, self._engine(store, here=here, image=image), os.environ, progress)
 
+    def carrying(self) -> Workbench:
+        """Return what building an image needs."""
+        from replay.execute import Workbench
+
+        store = self.store()
+        return Workbench(store, self._engine(store, here=False, image=True), os.environ, progress)
+
     def run(self, store: FolderStore, ref: str) -> RunRecord:
         """Return the run a REF names; of a state, its latest run that was bound. Raises NotFound."""
         found = store.resolve(ref)

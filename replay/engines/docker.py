@@ -17,6 +17,8 @@ from replay.engines.images import Images
 from replay.engines.isolation import Bind, Identity, caller, job_user, settings
 from replay.engines.log import Log
 from replay.engines.process import ctrl_c, outcome, utc
+from replay.engines.warehouse import PATIENCE as CARRYING
+from replay.engines.warehouse import Warehouse
 from replay.engines.workspace import make_mountpoints, open_up
 from replay.environment.base import Base, Interpreter
 from replay.errors import BaseMissing, EngineError, EngineUnavailable
@@ -46,7 +48,9 @@ class DockerEngine:
         self._lock = threading.RLock()
         self._under_way: set[Container] = set()
         self._images = Images(self._ask, cache)
+        self.warehouse = Warehouse(self._carrier)
         self._connection: tuple[APIClient, dict[str, Any], Identity] | None = None
+        self._carrying: APIClient | None = None
 
     def info(self) -> EngineInfo:
         """Return name and version. Raises EngineUnavailable where it does not answer."""
@@ -206,6 +210,13 @@ class DockerEngine:
     def _api(self) -> APIClient:
         return self._connected()[0]
 
+    def _carrier(self) -> APIClient:
+        """Return a client of its own for what takes long."""
+        with self._lock:
+            if self._carrying is None:
+                self._carrying = _client(self._docker_host, CARRYING, self._api.api_version)
+            return self._carrying
+
     @property
     def _host(self) -> Host:
         """The machine that runs the containers: this one, unless its kernel says that it is another."""
@@ -223,16 +234,21 @@ class DockerEngine:
             return self._connection
 
 
-def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[str, Any], Identity]:
+def _client(docker_host: str | None, patience: int, version: str = "auto") -> APIClient:
     from docker import APIClient
-    from docker.errors import DockerException
     from docker.utils import kwargs_from_env
-    from requests.exceptions import RequestException
 
     variables = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
-    where = variables.get("DOCKER_HOST") or "its usual socket"
+    return APIClient(version=version, timeout=patience, **kwargs_from_env(environment=variables))
+
+
+def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[str, Any], Identity]:
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    where = docker_host or os.environ.get("DOCKER_HOST") or "its usual socket"
     try:
-        api = APIClient(version="auto", timeout=patience, **kwargs_from_env(environment=variables))
+        api = _client(docker_host, patience)
         version = api.version()
         security = [] if os.getuid() == 0 else api.info().get("SecurityOptions") or []
     except (DockerException, RequestException, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from replay.digest import Digest
 from replay.state import Document, FileEntry
 
 
@@ -42,3 +43,17 @@ class Interpreter(Document):
     magic: str
     platforms: tuple[str, ...]
     markers: dict[str, str]
+
+
+class BaseImage(Document):
+    """What an image built on a base takes over from it.
+
+    `layers` are the digests of its layers' tar archives (diff ids), the lowest first; `env` its variables as
+    `NAME=value`. The names are those of the OCI image configuration.
+    """
+
+    architecture: str
+    os: str = "linux"
+    variant: str | None = None
+    env: tuple[str, ...] = ()
+    layers: tuple[Digest, ...]

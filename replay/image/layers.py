@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from typing import Any
 
 from replay.digest import canonical, of_bytes
 from replay.environment.packages import PackageSet
-from replay.environment.tree import Content
+from replay.environment.tree import Content, folders_of
 from replay.environment.wheels import FORMAT as UNPACKED
 from replay.environment.wheels import Unpacked
+from replay.errors import StoreError
 from replay.image.plan import Stack
-from replay.image.tarstream import FILE, PROGRAM, Entry, Listing, measured, stream, with_folders
+from replay.image.tarstream import FILE, FOLDER, Entry, Listing, measured, stream, with_folders
 from replay.store.base import Store
 from replay.store.files import storing
 
@@ -26,19 +27,28 @@ FORMAT = 1
 """Raised when the same files would make another layer."""
 
 PREFIX = "opt/replay/env"
-_MODES = {"opt": 0o755, "opt/replay": 0o755}
+WORK = "work"
+SHARED = 0o1777
+"""The mode of a folder that anybody may write into, and nobody may take another's file from."""
+
+
+Write = Callable[[Listing | None], Iterator[bytes]]
+"""Yields an archive, entering what is in it in a listing where one is given."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: `diff_id` is the digest of its tar archive, `size` that archive's bytes, `listing` the blob in
-    the store that lists its files (see `tarstream.Listing`), `write` makes the archive."""
+    """A layer: `diff_id` is the digest of its tar archive, `size` that archive's bytes.
+
+    `listing` is the blob in the store that lists its files (see `tarstream.Listing`); `write` makes the archive,
+    None where only an engine has it.
+    """
 
     title: str
     diff_id: str
     size: int
     listing: str
-    write: Callable[[], Iterator[bytes]]
+    write: Write | None = None
 
 
 def wheel_layers(stack: Stack, wheels: Mapping[str, Unpacked], packages: PackageSet, store: Store) -> list[Layer]:
@@ -47,42 +57,51 @@ def wheel_layers(stack: Stack, wheels: Mapping[str, Unpacked], packages: Package
         return list(pool.map(lambda names: _wheel_layer(names, wheels, packages, store), stack))
 
 
-def own_layer(stack: Stack, wheels: Mapping[str, Unpacked], content: Content, store: Store) -> Layer:
-    """Return the layer on top: the environment's own files, and whatever the wheels' layers leave otherwise than a tree.
+def own_layer(
+    below: Sequence[Layer],
+    owners: Mapping[str, Layer],
+    wheels: Mapping[str, Unpacked],
+    content: Content,
+    store: Store,
+) -> Layer:
+    """Return the layer on top: the environment's own files, and what the layers below leave otherwise than a tree.
 
-    Where several wheels hold a path, the highest layer shows through; the tree's choice is put over it, and what
-    the tree leaves out is taken away (https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts).
+    `owners` maps a package to its layer among those below. Where several layers hold a path, the highest shows
+    through: the tree's choice is put over it, and what the tree does not hold is taken away
+    (https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts).
     """
-    entries = [_own(f"{PREFIX}/{path}", text) for path, text in content.own.items()]
-    showing = {path: name for names in stack for name in names for path in wheels[name].files}
-    for path, name in showing.items():
-        owner = content.owners.get(path)
-        if owner is not None and owner != name:
-            entries.append(_file(wheels[owner], path))
-        elif owner is None and path not in content.own:
-            folder, _, base = f"{PREFIX}/{path}".rpartition("/")
-            entries.append(Entry(f"{folder}/.wh.{base}", FILE, b""))
-    return layer("environment", entries, store)
+    listings = {one.diff_id: listing_of(one, store) for one in below}
+    showing = _shown(listings[one.diff_id] for one in below)
+    wanted = {f"{PREFIX}/{path}": name for path, name in content.owners.items()}
+    own = [_own(f"{PREFIX}/{path}", text) for path, text in content.own.items()]
+    over = [
+        Entry(path, None, wheels[name].prefix / path.removeprefix(f"{PREFIX}/"))
+        for path, name in wanted.items()
+        if showing.get(path) != listings[owners[name].diff_id][path]
+    ]
+    kept = wanted.keys() | {entry.path for entry in own}
+    return layer("environment", [Entry(WORK, SHARED), *own, *over, *_whiteouts(showing.keys() - kept, kept)], store)
 
 
-def layer(title: str, files: Iterable[Entry], store: Store, modes: Mapping[str, int] = _MODES) -> Layer:
+def layer(title: str, files: Iterable[Entry], store: Store, mode: Callable[[str], int] | None = None) -> Layer:
     """Return the layer of some files, measured now. Raises StoreError."""
-    entries = with_folders(files, modes)
+    entries = with_folders(files, mode or _mode)
     listing: Listing = {}
     with storing("measure a layer"):
         diff_id, size = measured(stream(entries, listing))
     kept = store.put(canonical(listing))
-    return Layer(title, diff_id, size, kept.blob, lambda: stream(entries))
+    return Layer(title, diff_id, size, kept.blob, lambda into: stream(entries, into))
 
 
-def home(unpacked: Unpacked) -> Path:
-    """Return the folder in the store's cache that holds an unpacked wheel."""
-    return unpacked.prefix.parent
-
-
-def forget(names: tuple[str, ...], wheels: Mapping[str, Unpacked], store: Store) -> None:
-    """Measure this layer again when it is next asked for."""
-    _record(names, wheels, store).unlink(missing_ok=True)
+def checked(path: str, owner: str) -> str:
+    """Return a path in an image. Raises StoreError where it would take another file away instead."""
+    if "/.wh." in path:
+        raise StoreError(
+            f"{owner} holds {path!r}, which cannot be put into an image",
+            cause="in an image's layer such a name takes the file of that name away",
+            do="leave it out, or run the state with REPLAY_DELIVERY=mount",
+        )
+    return path
 
 
 def write_record(path: Path, document: Any) -> None:
@@ -104,30 +123,77 @@ def read_record(path: Path) -> Any:
         return None
 
 
-def _wheel_layer(
-    names: tuple[str, ...], wheels: Mapping[str, Unpacked], packages: PackageSet, store: Store
-) -> Layer:
+def _wheel_layer(names: tuple[str, ...], wheels: Mapping[str, Unpacked], packages: PackageSet, store: Store) -> Layer:
     title = ", ".join(f"{name} {packages.wheels[name].version}" for name in names)
-    entries = [entry for name in names for entry in map(lambda path: _file(wheels[name], path), wheels[name].files)]
-    record = _record(names, wheels, store)
+
+    def files() -> list[Entry]:
+        found = ((wheels[name], path) for name in names for path in wheels[name].files)
+        return [Entry(checked(f"{PREFIX}/{path}", title), None, wheel.prefix / path) for wheel, path in found]
+
+    # An unpacked wheel's folder is named by what it was made of.
+    made_of = {"format": [FORMAT, UNPACKED], "wheels": [wheels[name].prefix.parent.name for name in names]}
+    record = store.cache("layers") / f"{of_bytes(canonical(made_of)).removeprefix('sha256:')}.json"
     known = read_record(record)
     if known and store.has(known["listing"]):
-        write = lambda: stream(with_folders(entries, _MODES))  # noqa: E731
-        return Layer(title, known["diff_id"], known["size"], known["listing"], write)
-    made = layer(title, entries, store)
+        return Layer(title=title, write=lambda into: stream(with_folders(files(), _mode), into), **known)
+    made = layer(title, files(), store)
     write_record(record, {"diff_id": made.diff_id, "size": made.size, "listing": made.listing})
     return made
 
 
-def _record(names: tuple[str, ...], wheels: Mapping[str, Unpacked], store: Store) -> Path:
-    made_of = {"format": [FORMAT, UNPACKED], "wheels": [home(wheels[name]).name for name in names]}
-    return store.cache("layers") / f"{of_bytes(canonical(made_of)).removeprefix('sha256:')}.json"
+def listing_of(one: Layer, store: Store) -> Listing:
+    """Return what a layer holds. Raises NotFound or CorruptBlob."""
+    found: Listing = json.loads(store.get(one.listing))
+    return found
 
 
-def _file(wheel: Unpacked, path: str) -> Entry:
-    source = wheel.prefix / path
-    return Entry(f"{PREFIX}/{path}", PROGRAM if os.access(source, os.X_OK) else FILE, source)
+def _shown(listings: Iterable[Listing]) -> Listing:
+    """Return the files that show through layers, the lowest first."""
+    showing: Listing = {}
+    folders: dict[str, str] = {}
+    for listing in listings:
+        new = folders_of(listing)
+        marks = {path: path.rpartition("/") for path in listing if "/.wh." in path}
+        hidden = {f"{folder}/{name.removeprefix('.wh.')}" for folder, _, name in marks.values()}
+        hidden |= listing.keys() & folders.keys()
+        if hidden:
+            showing = {path: it for path, it in showing.items() if hidden.isdisjoint(_with_parents(path))}
+        showing = (
+            {path: it for path, it in showing.items() if path not in new} if new.keys() & showing.keys() else showing
+        )
+        showing |= {path: it for path, it in listing.items() if path not in marks} if marks else listing
+        folders |= new
+    return showing
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _mode(path: str) -> int:
+    return FOLDER if path == PREFIX or path.startswith(f"{PREFIX}/") else 0o755
 
 
 def _own(path: str, text: str) -> Entry:
     return Entry(path, link=text[2:]) if text.startswith("->") else Entry(path, FILE, text.encode())
+
+
+def _whiteouts(gone: Iterable[str], kept: Iterable[str]) -> list[Entry]:
+    """Return the entries that take away `gone`, whole folders where nothing kept lies in them.
+
+    A folder left empty would not be nothing: Python imports it as a namespace package.
+    """
+    kept = set(kept)
+    folders = folders_of(kept)
+    taken = {_topmost(path, folders) for path in gone if path not in folders}
+    marks = (path.rpartition("/") for path in sorted(taken - kept))
+    return [Entry(f"{folder}/.wh.{name}", FILE, b"") for folder, _, name in marks]
+
+
+def _topmost(path: str, folders: Mapping[str, str]) -> str:
+    """Return the highest folder above `path` that is not in `folders`, or the path itself."""
+    while (above := path.rpartition("/")[0]) and above not in folders:
+        path = above
+    return path

@@ -10,8 +10,8 @@ from replay.errors import EngineError
 MOST_LAYERS = 125
 """So many an engine takes (Docker's overlay2 driver refuses more)."""
 
-OWN_LAYERS = 5
-"""Kept free for the environment's own files and, in an export, for outputs, model, data and code."""
+OWN_LAYERS = 4
+"""Kept free for the environment's own files, data, model and code."""
 
 MOST_SINGLES = 100
 GROUPS = 16
@@ -21,12 +21,12 @@ Stack = list[tuple[str, ...]]
 """The layers from the lowest, each the names of the packages in it."""
 
 
-def arrange(sizes: Mapping[str, int], below: int, known: Sequence[tuple[str, ...]] = ()) -> Stack:
+def arrange(sizes: Mapping[str, int], below: int) -> Stack:
     """Return the layers of packages of these sizes (bytes) over a base of `below` layers.
 
     Large ones lie low, because whatever lies above a changed layer is unpacked again; of sizes only the power of
-    two counts, so that a package keeps its place from one version to the next. Layers in `known` come first, in
-    that order: an engine has them already. Raises EngineError where the base leaves no room.
+    two counts, so that a package keeps its place from one version to the next. Raises EngineError where the base
+    leaves no room.
     """
     room = min(MOST_SINGLES, MOST_LAYERS - OWN_LAYERS - below)
     if room < 1:
@@ -36,12 +36,11 @@ def arrange(sizes: Mapping[str, int], below: int, known: Sequence[tuple[str, ...
             do="squash the base (`docker export` and `docker import`), or take another",
         )
     ordered = sorted(sizes, key=lambda name: (-sizes[name].bit_length(), name))
-    stack: Stack = [(name,) for name in ordered]
-    if len(stack) > room:
-        groups = min(GROUPS, room)
-        stack = stack[: room - groups] + _grouped(ordered[room - groups :], groups)
-    first = [layer for layer in known if layer in stack]
-    return first + [layer for layer in stack if layer not in first]
+    if len(ordered) <= room:
+        return [(name,) for name in ordered]
+    groups = min(GROUPS, room)
+    alone = room - groups
+    return [(name,) for name in ordered[:alone]] + _grouped(ordered[alone:], groups)
 
 
 def _grouped(names: Sequence[str], groups: int) -> Stack:

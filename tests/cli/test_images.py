@@ -1,0 +1,181 @@
+"""`replay build` and `replay export`: a state as an image, in a real engine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.cli.conftest import Shop
+from tests.environment.making import requirements, wheel
+
+pytestmark = pytest.mark.docker
+
+JOB = """
+import alpha, csv
+rows = list(csv.DictReader(open("data/customers.csv")))
+with open("out/scores.csv", "w", newline="") as file:
+    out = csv.writer(file)
+    out.writerow(["id", "score", "leaves"])
+    for row in rows:
+        out.writerow([row["id"], int(row["tenure"]) * alpha.A * FACTOR, 0])
+"""
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=docker_host)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bound(shop: Shop, base_image: Callable[[str], str], client: docker.DockerClient) -> Iterator[Shop]:
+    """A job on a base with two packages, bound as `a`; its images are removed from the engine afterwards."""
+    folder = shop.root / "wheels"
+    wheel(folder, "alpha", files={"alpha.py": "A = 2\n"})
+    wheel(folder, "alpha", "2.0", files={"alpha.py": "A = 3\n"})
+    wheel(folder, "beta", files={"beta.py": "B = 1\n"})
+    requirements(shop.root, "--no-index", "--find-links wheels", "alpha==1.0", "beta")
+    shop.declare(base=base_image("bookworm"), runtime='requirements = "requirements.txt"')
+    shop.job(factor=2, source=JOB)
+    shop.bind("a")
+    before = {image.id for image in client.images.list(all=True)}
+    yield shop
+    for image in client.images.list():
+        if image.id not in before:
+            client.images.remove(image.id, force=True)
+
+
+def scores(client: docker.DockerClient, image: str) -> bytes:
+    """What the job writes when somebody starts the image, without a network and without Replay."""
+    container = client.containers.create(image, network_mode="none")
+    try:
+        container.start()
+        assert container.wait()["StatusCode"] == 0, container.logs()
+        chunks, _ = container.get_archive("/work/out/scores.csv")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            content = tar.extractfile("scores.csv")
+            assert content
+            return content.read()
+    finally:
+        container.remove(v=True, force=True)
+
+
+def recorded(shop: Shop) -> bytes:
+    run = shop.replay("show", "a", "--json").json["run"]
+    return shop.store.get(run["outputs"]["scores"]["files"]["out/scores.csv"]["blob"])
+
+
+def test_an_image_is_built_once_loaded_with_what_lacks_and_gives_the_recorded_outputs(
+    bound: Shop, client: docker.DockerClient
+) -> None:
+    first = bound.replay("build", "a", "--json").json
+    assert first["loaded"] == ["alpha 1.0", "beta 1.0", "environment", "data", "code"]
+    assert client.images.get(first["name"]).id == first["image"]
+    again = bound.replay("build", "a", "--json").json
+    assert (again["image"], again["loaded"]) == (first["image"], [])
+    assert scores(client, first["image"]) == recorded(bound)
+
+    bound.job(factor=5, source=JOB)
+    bound.bind("b")
+    other = bound.replay("build", "b", "--json").json
+    assert other["loaded"] == ["code"]
+    assert other["environment"] == first["environment"]
+    assert scores(client, other["image"]) != recorded(bound)
+
+
+def test_an_export_is_taken_by_docker_load_and_its_bytes_are_the_same_twice(
+    bound: Shop, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one.tar", tmp_path / "two.tar"
+    made = bound.replay("export", "a", "-o", str(one), "--json").json
+    bound.replay("export", "a", "-o", str(two))
+    assert one.read_bytes() == two.read_bytes()
+    with one.open("rb") as file:
+        (image,) = client.images.load(file)
+    assert image.id == made["image"] == bound.replay("build", "a", "--json").json["image"]
+    assert scores(client, made["image"]) == recorded(bound)
+
+
+def test_every_format_holds_what_its_documents_name_digest_by_digest(bound: Shop, tmp_path: Path) -> None:
+    for form in ("oci-archive", "oci", "docker-archive"):
+        target = tmp_path / form
+        made = bound.replay("export", "a", "-o", str(target), "--format", form, "--json").json
+        if form != "oci":
+            with tarfile.open(target) as tar:
+                tar.extractall(tmp_path / f"{form}-unpacked", filter="data")
+            target = tmp_path / f"{form}-unpacked"
+        for blob in (target / "blobs/sha256").iterdir():
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+        if form != "oci":
+            (listed,) = json.loads((target / "manifest.json").read_bytes())
+            assert listed["Config"] == f"blobs/sha256/{made['image'].removeprefix('sha256:')}"
+            assert all((target / layer).is_file() for layer in listed["Layers"])
+        if form != "docker-archive":
+            (entry,) = json.loads((target / "index.json").read_bytes())["manifests"]
+            manifest = json.loads((target / "blobs/sha256" / entry["digest"].removeprefix("sha256:")).read_bytes())
+            assert manifest["config"]["digest"] == made["image"]
+            for part in (manifest["config"], *manifest["layers"]):
+                blob = target / "blobs/sha256" / part["digest"].removeprefix("sha256:")
+                assert blob.stat().st_size == part["size"]
+
+
+def test_skopeo_reads_the_one_archive_either_way(bound: Shop, tmp_path: Path) -> None:
+    if not shutil.which("skopeo"):
+        pytest.skip("skopeo is not installed")
+    bound.replay("export", "a", "-o", str(tmp_path / "out.tar"))
+    for transport in ("oci-archive", "docker-archive"):
+        command = ["skopeo", "inspect", "--config", f"{transport}:{tmp_path / 'out.tar'}"]
+        said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert said["config"]["Cmd"] == ["/opt/replay/env/bin/python", "score.py"]
+
+
+def test_podman_loads_and_runs_an_export_under_the_same_id(bound: Shop, tmp_path: Path) -> None:
+    if not shutil.which("podman"):
+        pytest.skip("podman is not installed")
+    made = bound.replay("export", "a", "-o", str(tmp_path / "out.tar"), "--json").json
+    # Podman takes no run root of more than 50 characters.
+    places = [f"--{name}={tempfile.mkdtemp(prefix='pod-', dir='/tmp')}" for name in ("root", "runroot")]
+
+    def podman(*words: str) -> str:
+        command = ["podman", *places, "--storage-driver=vfs", *words]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+    try:
+        podman("load", "-i", str(tmp_path / "out.tar"))
+        assert podman("images", "--no-trunc", "--quiet").strip() == made["image"]
+        limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        podman("run", "--name=job", "--network=none", *limits, made["image"])
+        podman("cp", "job:/work/out/scores.csv", str(tmp_path / "scores.csv"))
+        assert (tmp_path / "scores.csv").read_bytes() == recorded(bound)
+    finally:
+        podman("rm", "--all", "--force")
+        podman("rmi", "--all", "--force")
+        for place in places:
+            shutil.rmtree(place.partition("=")[2], ignore_errors=True)
+
+
+def test_what_is_there_already_is_not_written_over(bound: Shop, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for form in ("oci", "oci-archive"):
+        ended = bound.replay("export", "a", "-o", str(tmp_path / "out"), "--format", form)
+        assert ended.code == 2
+        assert "is there already" in ended.explains()[0]
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_state_of_a_host_has_no_image(shop: Shop) -> None:
+    shop.bind("a")
+    ended = shop.replay("build", "a")
+    assert ended.code == 2
+    assert "bound on a host and has no image" in ended.explains()[0]
