@@ -70,13 +70,15 @@ class Change(Document):
     """The smallest thing that differs between two states, seen from `before` (good) to `after` (bad).
 
     `name` is `layer/part-or-source/name[/property]`; `before`/`after` are short texts for people, None
-    where the thing is absent. `requires` names changes that must be taken whenever this one is.
+    where the thing is absent. `requires` names changes that must be taken whenever this one is. `commits` are those
+    that brought it, as `4f2c1e9 subject`, where history was at hand.
     """
 
     name: str
     before: str | None = None
     after: str | None = None
     requires: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:

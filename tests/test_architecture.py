@@ -25,7 +25,7 @@ STOREYS = [
     {"workspace"},
     {"image"},
     {"execute"},
-    {"adopt", "bind", "rerun"},
+    {"adopt", "bind", "rerun", "history"},
     {"bisect"},
     {"report", "scenario", "schemas"},
     {"cli"},

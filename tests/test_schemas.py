@@ -126,5 +126,5 @@ def test_a_verdict_has_the_fields_that_gates_rely_on(project: Path) -> None:
         *("verdict", "retrain", "sentence", "advice", "confidence", "culprits", "cleared", "gaps", "not_held"),
         *("evidence", "probes", "good", "bad", "fix"),
     }
-    assert set(found["culprits"][0]) == {"changes", "relation", "share", "from", "to", "breaks", "mends"}
+    assert set(found["culprits"][0]) == {"changes", "relation", "share", "from", "to", "breaks", "mends", "commits"}
     assert set(found["probes"]) == {"run", "cached", "unresolved"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from replay.bisect.judge import settled
 from replay.bisect.probe import Prober
@@ -23,7 +24,9 @@ NOTHING: Taken = frozenset()
 
 @dataclass(frozen=True)
 class Options:
-    """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers."""
+    """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers; `history`: a git
+    repository to look for commits in.
+    """
 
     jobs: int = 1
     repeat: int = 2
@@ -32,6 +35,7 @@ class Options:
     drill: bool = True
     test: Test | None = None
     test_name: str = ""
+    history: Path | None = None
 
 
 def requires_of(pair: Pair) -> dict[str, frozenset[str]]:
@@ -97,12 +101,12 @@ class Case:
     @property
     def layers(self) -> dict[str, Group]:
         """The changed layers as groups."""
-        return {
-            name: Group(
-                name, tuple(c for atom in self.prober.atoms if atom in own for c in self.prober.atoms[atom].changes)
-            )
-            for name, own in self.prober.layers.items()
-        }
+        return {name: self._layer(name, own) for name, own in self.prober.layers.items()}
+
+    def _layer(self, name: str, own: Taken) -> Group:
+        atoms = [group for atom, group in self.prober.atoms.items() if atom in own]
+        changes = tuple(change for group in atoms for change in group.changes)
+        return Group(name, changes, inseparable=len(atoms) == 1 and atoms[0].inseparable)
 
     def atoms_in(self, layers: Taken) -> Taken:
         """Return the atoms that make up these layers."""

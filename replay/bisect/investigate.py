@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from replay.bisect import endpoints
 from replay.bisect.case import NOTHING, Case, Options, atoms_of, first, layers_of, requires_of
@@ -15,9 +16,11 @@ from replay.bisect.verdict import DataEffect, Verdict
 from replay.digest import canonical, of_bytes, short
 from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
+from replay.history import origins
 from replay.layers.release import Pair, load
 from replay.record import RunRecord
 from replay.rerun import held_against
+from replay.store.base import Store
 
 
 def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Verdict:
@@ -34,7 +37,7 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
 
 def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Case:
     _comparable(good, bad, options)
-    pair = Pair(load(bench.store, good.state), load(bench.store, bad.state), bench.store)
+    pair = pair_of(bench.store, good, bad, options.history)
     atoms = atoms_of(pair)
     layers = layers_of(atoms)
     identity = {"good": good.id, "bad": bad.id, "engine": bench.engine.name, "test": options.test_name}
@@ -61,6 +64,13 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
         expected=at_most(len(atoms), len(layers), options),
     )
     return Case(bench, good, bad, prober, options, requires_of(pair))
+
+
+def pair_of(store: Store, good: RunRecord, bad: RunRecord, history: Path | None) -> Pair:
+    """Return the two releases and what lies between them, with the commits that brought it where they are known."""
+    sides = load(store, good.state), load(store, bad.state)
+    known = origins(history, (good.provenance, bad.provenance), sides, store) if history else {}
+    return Pair(*sides, store, known)
 
 
 def at_most(atoms: int, layers: int, options: Options) -> int:

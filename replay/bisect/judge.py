@@ -71,6 +71,7 @@ def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culp
         after={name: group.side(name, after=True) for group in groups for name in group.names},
         breaks=True,
         mends=any(mend <= members for mend in mends),
+        commits={name: found for group in groups for name in group.names if (found := group.commits(name))},
     )
 
 
@@ -199,7 +200,7 @@ def _sentence(execution: Sequence[Culprit], by_data: Sequence[Culprit], evidence
 
 
 def _said(culprit: Culprit, independent: bool) -> str:
-    names = " and ".join(culprit.changes)
+    names = _names(culprit)
     if independent:
         return f"{names} alone reproduces part of it ({culprit.share:.0%})"
     if culprit.relation == "together":
@@ -209,6 +210,22 @@ def _said(culprit: Culprit, independent: bool) -> str:
     if culprit.relation == "inseparable":
         return f"{names} cause it, inseparable because they require each other; reverting them mends it"
     return f"{names} causes it: alone it reproduces it, and reverting it alone mends it"
+
+
+def _names(culprit: Culprit) -> str:
+    """Return the changes of a culprit, each followed by the commit that brought it, or all by their only one."""
+    if len({culprit.commits.get(name) for name in culprit.changes}) > 1:
+        return " and ".join(name + _from(culprit.commits.get(name, ())) for name in culprit.changes)
+    return " and ".join(culprit.changes) + _from(culprit.commits.get(culprit.changes[0], ()))
+
+
+def _from(commits: Sequence[str]) -> str:
+    """Name commits as their own change is named: `pipeline@4f2c1e9`; where there are many, the last."""
+    if not commits:
+        return ""
+    digits, _, subject = commits[-1].partition(" ")
+    more = f" and {len(commits) - 1} before it" if len(commits) > 1 else ""
+    return f' (commit pipeline@{digits} "{subject}"{more})'
 
 
 def _no_difference(evidence: Evidence) -> str:

@@ -47,7 +47,8 @@ class Culprit(_Result):
     """One cause: the changes that act as one, what they were and became, and what was shown of them.
 
     `relation` says why they are one; `share` (0 to 1) how much of the outputs' movement they explain. `breaks`: taken
-    into GOOD they reproduce it; `mends`: reverted in BAD they alone undo it. In JSON `before` is `from`, `after` `to`.
+    into GOOD they reproduce it; `mends`: reverted in BAD they alone undo it. `commits` maps a change to the commits
+    that brought it, as `4f2c1e9 subject`, where they are known. In JSON `before` is `from`, `after` `to`.
     """
 
     changes: tuple[str, ...]
@@ -57,6 +58,7 @@ class Culprit(_Result):
     after: dict[str, str | None] = Field(serialization_alias="to")
     breaks: bool
     mends: bool
+    commits: dict[str, tuple[str, ...]] = {}
 
 
 class Tried(_Result):
@@ -142,6 +144,12 @@ class Group:
     def layer(self) -> str:
         """The layer it speaks for."""
         return self.label.split("/", 1)[0]
+
+    def commits(self, name: str) -> tuple[str, ...]:
+        """Return the commits that brought `name` (one of `names`), where they are known."""
+        below = (f"{name}/", f"{name}#")
+        own = (change for change in self.changes if change.name == name or change.name.startswith(below))
+        return tuple(dict.fromkeys(commit for change in own for commit in change.commits))
 
     def side(self, name: str, after: bool) -> str | None:
         """Return what `name` (one of `names`) was or became, for people."""

@@ -104,7 +104,7 @@ def _investigate(
 
     good, bad = runs
     bench = session.repeating(good)
-    chosen = Options(jobs=jobs, repeat=repeat, fresh=fresh, **more)  # type: ignore[arg-type]
+    chosen = Options(jobs=jobs, repeat=repeat, fresh=fresh, history=session.root(), **more)  # type: ignore[arg-type]
     return investigate(bench, good, bad, chosen)
 
 

@@ -35,6 +35,15 @@ class Session:
         config = load(root)
         return Project(root, config if image is None else config.in_image(image))
 
+    def root(self) -> Path | None:
+        """Return the folder of the project this folder belongs to, None where it belongs to none."""
+        from replay.config import find_root
+
+        try:
+            return find_root(Path.cwd())
+        except ConfigError:
+            return None
+
     def store(self, create: bool = False) -> FolderStore:
         """Return the store: `--store`, REPLAY_STORE, or `.replay` beside replay.toml. Raises StoreError."""
         from replay.config import find_root

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -95,16 +96,25 @@ def _views(release: Release) -> inputs.Views:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two releases and what lies between them."""
+    """Two releases and what lies between them.
+
+    `origins` maps changes to the commits that brought them, in the order in which these were made.
+    """
 
     good: Release
     bad: Release
     store: Store
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def changes(self) -> list[Change]:
-        """Everything that differs."""
-        return changes(self.good, self.bad, self.store)
+        """Everything that differs; within a layer, what commits brought comes last, in their order."""
+        found = [
+            change.model_copy(update={"commits": self.origins.get(change.name, ())})
+            for change in changes(self.good, self.bad, self.store)
+        ]
+        order = {name: number for number, name in enumerate(self.origins)}
+        return sorted(found, key=lambda change: (LAYERS.index(change.layer), order.get(change.name, -1)))
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -97,7 +97,8 @@ def _culprit_rows(culprit: Culprit) -> Iterator[str]:
     for number, name in enumerate(culprit.changes):
         share = bar if number == 0 else f"{'tied to' if culprit.relation == 'inseparable' else 'together with'} it"
         was, became = culprit.before.get(name), culprit.after.get(name)
-        cells = [_code(name), _value(was), _value(became)]
+        commits = "".join(f'<p class="note">commit {_text(commit)}</p>' for commit in culprit.commits.get(name, ()))
+        cells = [_code(name) + commits, _value(was), _value(became)]
         cells += ["yes" if culprit.breaks else "no", "yes" if culprit.mends else "not alone"]
         yield f'<tr><td class="share">{share}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
