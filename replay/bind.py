@@ -11,9 +11,11 @@ from pathlib import Path
 from replay.adopt import Platform, existing
 from replay.config import Config
 from replay.engines.base import ImageEngine
+from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.lock import lock
 from replay.environment.selection import Selection
+from replay.errors import EngineError
 from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
@@ -39,17 +41,21 @@ def bind(
     *,
     command: tuple[str, ...] = (),
     upgrade: bool = False,
+    clock: str | None = None,
     announce: Callable[[str], None] = silent,
 ) -> RunRecord:
     """Capture the project's state, execute its job and record the run.
 
-    `command` replaces the declared command line; `upgrade` resolves the requirements anew. `announce` is
-    called with the state's id before the job starts; not where it asks services, for then only its run tells.
-    Raises every kind of ReplayError; whatever fails, earlier runs stay as they were.
+    `command` replaces the declared command line; `upgrade` resolves the requirements anew; `clock` is the time
+    the job shall read as it starts (UTC, ISO 8601), None for the real one. `announce` is called with the
+    state's id before the job starts; not where it asks services, for then only its run tells. Raises every kind
+    of ReplayError; whatever fails, earlier runs stay as they were.
     """
     timings = Timings()
     with timings.phase("lock"):
         found = platform(bench, project, upgrade=upgrade)
+        if clock is not None:
+            _must_hold(bench, found.base)
     with timings.phase("capture"):
         context = Context(
             root=project.root,
@@ -69,6 +75,7 @@ def bind(
         outputs={name: output.spec() for name, output in project.config.outputs.items()},
         limits=project.config.job.limits(),
         reason="run",
+        clock=clock,
         provenance=provenance(project.root),
         live=live,
     )
@@ -77,6 +84,17 @@ def bind(
     record = record.model_copy(update={"changed_inputs": changed, "packages": found.findings})
     bench.store.add_run(record)
     return record
+
+
+def _must_hold(bench: Workbench, base: Base) -> None:
+    """Raise EngineError where a clock was asked for that the job would not read."""
+    reason = bench.engine.not_held(base).get("clock")
+    if reason is not None:
+        raise EngineError(
+            "the job cannot be bound with another clock here",
+            cause=reason,
+            do="leave --clock out, or name a base with glibc (Debian, Ubuntu, Red Hat) of this machine's kind",
+        )
 
 
 def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Platform:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from replay.engines import clock
 from replay.engines.base import Engine, RunResult, RunSpec
 from replay.engines.workspace import discard
 from replay.environment.base import Base
@@ -68,6 +69,7 @@ class Workbench:
 class Order:
     """How one release is to be executed and why. `of` is the run whose record it is held against.
 
+    `clock` is the time the job shall read as it starts (UTC, ISO 8601), None for the real one.
     `live` are the services that are asked themselves: what they answer completes the release. The others
     answer from their record.
     """
@@ -76,6 +78,7 @@ class Order:
     limits: Limits
     reason: Reason
     of: str | None = None
+    clock: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
     live: Mapping[str, Upstream] = field(default_factory=dict)
 
@@ -93,6 +96,9 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
     with timings.phase("environment"):
         bench.engine.require(base)
         environment, findings = _environment(bench, base, packages)
+    held, open_ = _clock(bench, order, base)
+    if held is not None and (caution := clock.caution(bench.engine.interpreter(base))):
+        findings += (caution,)
     with _scratch(bench.store) as folder:
         with timings.phase("lay-out"):
             paths = [spec.path for spec in order.outputs.values()]
@@ -109,6 +115,7 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 secrets=secrets | {name: value for live in order.live.values() for name, value in live.secrets.items()},
                 limits=order.limits,
                 services=services.folder,
+                clock=held,
             )
             with timings.phase("run"):
                 result = bench.engine.run(spec)
@@ -124,7 +131,8 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 outputs[name] = OutputRecord(spec=output, files=files)
                 findings += tuple(left_out)
     timings.milliseconds["job"] = round(result.seconds * 1000)
-    return _record(bench, release, order, result, outputs, (timings, findings))
+    record = _record(bench, release, order, result, outputs, (timings, findings))
+    return record.model_copy(update={"clock": order.clock if held else None, "not_held": open_})
 
 
 def _complete(release: Release, services: Desk, live: Mapping[str, Upstream]) -> Release:
@@ -141,6 +149,18 @@ def _needs(view: Workspace) -> tuple[Base, PackageSet]:
     if view.base is None or view.packages is None:
         raise AssertionError("the runtime layer always names base and packages")
     return view.base, view.packages
+
+
+def _clock(bench: Workbench, order: Order, base: Base) -> tuple[clock.Clock | None, dict[str, str]]:
+    """Return the clock to hold, and what stays open on this engine, with the clock where it was let go."""
+    left = bench.engine.not_held(base)
+    if order.clock is None:
+        return None, left if order.reason == "run" else {"clock": clock.LET_GO} | left
+    file = clock.library()
+    if "clock" in left or file is None:
+        return None, left
+    kept = bench.store.path(bench.store.put_file(file).blob)
+    return clock.Clock(clock.seconds(order.clock), kept), left
 
 
 def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Path | None, tuple[str, ...]]:
@@ -227,7 +247,6 @@ def _record(
         log=bench.store.put(result.log).blob,
         host=result.host,
         limits=order.limits,
-        not_held=bench.engine.not_held(_needs(workspace(release))[0]),
         provenance=order.provenance,
         findings=findings,
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from replay.digest import Digest
+from replay.digest import Digest, canonical
 from replay.state import Document, FileEntry
 
 RUN_FORMAT = "replay.run/1"
@@ -101,7 +101,8 @@ class PackageFinding(Document):
 class RunRecord(Document):
     """One execution bound to a state.
 
-    `started` is UTC in ISO 8601; `milliseconds` maps a phase (`lock`, `capture`, `environment`, `job`, …)
+    `started` is UTC in ISO 8601; `clock` what the job's clock showed then, where that was another time (UTC
+    too); `milliseconds` maps a phase (`lock`, `capture`, `environment`, `job`, …)
     to its wall time. `exit_code` is the job's own, None where it never ended by itself (`ended` says why).
     `not_held` maps what the engine could not hold fixed (`host`, `clock`, `base`, `network`) to the reason.
     `changed_inputs` names inputs that changed while the job ran. `packages` is what was odd about the packages of
@@ -115,6 +116,7 @@ class RunRecord(Document):
     of: Digest | None = None
     engine: EngineInfo
     started: str
+    clock: str | None = None
     milliseconds: dict[str, int] = {}
     exit_code: int | None
     ended: Literal["exit", "timeout", "killed", "out-of-memory"] = "exit"
@@ -132,6 +134,16 @@ class RunRecord(Document):
     def id(self) -> str:
         """The run's id: the digest of its canonical JSON."""
         return self.digest
+
+    def encode(self) -> bytes:
+        """Return the canonical JSON; a record of before there was a clock to set keeps its id."""
+        fields = self.model_dump(mode="json")
+        return canonical(fields if self.clock else {name: fields[name] for name in fields if name != "clock"})
+
+    @property
+    def clock_began(self) -> str:
+        """The time the job read when it began, UTC in ISO 8601."""
+        return self.clock or self.started
 
     @property
     def ok(self) -> bool:

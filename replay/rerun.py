@@ -10,6 +10,9 @@ from replay.layers.release import load
 from replay.outputs import compare_outputs
 from replay.record import Host, RunRecord
 
+RECORDED = "recorded"
+"""The clock of a rerun that reads the time which the recorded run read."""
+
 
 @dataclass(frozen=True)
 class Rerun:
@@ -24,14 +27,19 @@ class Rerun:
         return self.difference is None or not self.difference.matters
 
 
-def rerun(bench: Workbench, recorded: RunRecord) -> Rerun:
-    """Execute the state of `recorded` once more and compare. Raises BaseMissing, WheelError, EngineError."""
+def rerun(bench: Workbench, recorded: RunRecord, clock: str | None = RECORDED) -> Rerun:
+    """Execute the state of `recorded` once more and compare. Raises BaseMissing, WheelError, EngineError.
+
+    `clock` is the time the job reads as it starts: the one it read then, another (UTC, ISO 8601), or None for
+    the real one.
+    """
     release = load(bench.store, recorded.state)
     order = Order(
         outputs={name: output.spec for name, output in recorded.outputs.items()},
         limits=recorded.limits,
         reason="rerun",
         of=recorded.id,
+        clock=recorded.clock_began if clock == RECORDED else clock,
     )
     record = execute(bench, release, order)
     bench.store.add_run(record)

@@ -38,6 +38,11 @@ class Scenario:
         pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
         return {name: value for name, _, value in pairs}
 
+    def clock(self, side: Side) -> str | None:
+        """Return the time the job reads when this side is bound (UTC, ISO 8601), None for the real one."""
+        file = self.folder / f"{side}.clock"
+        return file.read_text("utf-8").strip() if file.is_file() else None
+
     def lay_out(self, side: Side, project: Path) -> None:
         """Write this side's project, inputs included, over whatever `project` holds."""
         for part in ("project", side):

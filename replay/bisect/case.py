@@ -9,7 +9,7 @@ from pathlib import Path
 from replay.bisect.judge import settled
 from replay.bisect.probe import Prober
 from replay.bisect.search import Found, Outcome, Taken, in_order
-from replay.bisect.verdict import DataEffect, Evidence, Group, Kind, Verdict
+from replay.bisect.verdict import CLOCK, DataEffect, Evidence, Group, Kind, Verdict
 from replay.compare.difference import Difference
 from replay.execute import Workbench
 from replay.layers.release import Pair, keep
@@ -25,7 +25,8 @@ NOTHING: Taken = frozenset()
 @dataclass(frozen=True)
 class Options:
     """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers; `history`: a git
-    repository to look for commits in.
+    repository to look for commits in; `hold_clock`: each end reads the time it read when it was recorded, else
+    every probe reads the real one.
     """
 
     jobs: int = 1
@@ -33,6 +34,7 @@ class Options:
     fresh: bool = False
     resume: bool = False
     drill: bool = True
+    hold_clock: bool = True
     test: Test | None = None
     test_name: str = ""
     history: Path | None = None
@@ -43,10 +45,16 @@ def requires_of(pair: Pair) -> dict[str, frozenset[str]]:
     return {change.name: frozenset(change.requires) & pair.names for change in pair.changes}
 
 
-def atoms_of(pair: Pair) -> dict[str, Group]:
+def clock_change(good: RunRecord, bad: RunRecord) -> Change | None:
+    """Return the clock as a change between two runs, None where both read the same time."""
+    was, became = good.clock_began, bad.clock_began
+    return Change(name=CLOCK, before=was, after=became) if was != became else None
+
+
+def atoms_of(pair: Pair, clock: Change | None = None) -> dict[str, Group]:
     """Return the smallest groups a mix can take, requirements first: changes that require each other are one.
 
-    Of the inputs such a group is one view of a snapshot and goes by what its changes share.
+    Of the inputs such a group is one view of a snapshot and goes by what its changes share. `clock` is the last.
     """
     by_name: dict[str, Change] = {change.name: change for change in pair.changes}
     atoms: dict[str, Group] = {}
@@ -54,7 +62,7 @@ def atoms_of(pair: Pair) -> dict[str, Group]:
         changes = tuple(by_name[name] for name in members)
         tied = len(changes) > 1 and changes[0].layer not in INPUTS
         atoms[" + ".join(members)] = Group(" + ".join(members), changes, inseparable=tied)
-    return atoms
+    return atoms | ({CLOCK: Group(CLOCK, (clock,))} if clock else {})
 
 
 def layers_of(atoms: Mapping[str, Group]) -> dict[str, Taken]:
@@ -80,6 +88,14 @@ class Case:
     options: Options
     requires: Mapping[str, Taken]
     lines: list[str] = field(default_factory=list)
+    left_out: Taken = NOTHING
+
+    def clear_clock(self) -> None:
+        """Leave the clock out of all that follows: every probe reads GOOD's."""
+        self.prober.atoms = {name: group for name, group in self.prober.atoms.items() if name != CLOCK}
+        self.prober.layers = layers_of(self.prober.atoms)
+        self.left_out = frozenset({CLOCK})
+        self.lines.append("the clock has no part in it: each end gives its outputs at the other's time too")
 
     @property
     def everything(self) -> Taken:
@@ -152,6 +168,7 @@ class Case:
             probes=self.prober.probes,
             fix=self._fix(found or moved, carried, fine or found is None),
             carried=carried,
+            cleared=tuple(self.left_out),
         )
 
     def stop(self, kind: Kind, sentence: str, advice: str) -> Verdict:
@@ -164,6 +181,8 @@ class Case:
             return None
         smallest = min(found.mends, key=lambda mend: (len(mend), sorted(mend)))
         reverted = smallest if fine else self.atoms_in(smallest)
+        if CLOCK in reverted:
+            return None  # no state holds a clock
         for mended in (self.everything - reverted, self.everything - reverted - carried):
             if (mended, 0) in self.prober.done:
                 return keep(self.prober.release(mended), self.bench.store)

@@ -6,27 +6,39 @@ from replay.bisect.case import NOTHING, Case, first
 from replay.bisect.judge import judge
 from replay.bisect.probe import Probe
 from replay.bisect.search import Taken
-from replay.bisect.verdict import Verdict
+from replay.bisect.verdict import CLOCK, Verdict
 from replay.record import RunRecord
 from replay.rerun import held_against, host_differences
 
 
 def check(case: Case) -> Verdict | None:
     """Rerun both endpoints, interleaved. Return the verdict that ends it here, or None to go on."""
-    sides = [NOTHING, case.everything] if case.everything else [NOTHING]
-    wanted = [(side, repetition) for repetition in range(case.options.repeat) for side in sides]
-    probes = case.prober.repeated(wanted)
-    for probe in probes:
+    good, bad = NOTHING, case.everything
+    repeat = case.options.repeat
+    at_the_others_time = _swapped(case)
+    if at_the_others_time:
+        repeat -= 1
+    sides = [good, bad] if bad else [good]
+    wanted = [(side, repetition) for repetition in range(repeat) for side in sides]
+    probes = case.prober.repeated(wanted + [(side, 0) for side in at_the_others_time])
+    if at_the_others_time and not _clock_matters(case, probes, at_the_others_time):
+        # The swapped runs were repetitions, then: of GOOD, and of what BAD is without its clock.
+        case.clear_clock()
+    elif at_the_others_time:
+        probes += case.prober.repeated([(side, repeat) for side in sides])
+    goods = [probe for probe in probes if probe.taken - case.left_out == good]
+    bads = [probe for probe in probes if probe.taken - case.left_out == case.everything]
+    for probe in goods + bads:
         if probe.record is None:
-            name = "GOOD" if probe.taken == NOTHING else "BAD"
+            name = "GOOD" if probe in goods else "BAD"
             return case.stop(
                 "inconclusive",
                 f"{name} could not be run again: {probe.trouble}",
                 "mend that, then bisect again; nothing is claimed without a rerun of both ends",
             )
-    recorded = [(case.good, _records(probes, NOTHING), "GOOD")]
+    recorded = [(case.good, _records(goods), "GOOD")]
     if case.everything:
-        recorded.append((case.bad, _records(probes, case.everything), "BAD"))
+        recorded.append((case.bad, _records(bads), "BAD"))
     for record, repeats, name in recorded:
         stopped = _reproduces(case, record, repeats, name)
         if stopped is not None:
@@ -35,8 +47,26 @@ def check(case: Case) -> Verdict | None:
     return None if case.everything else _same_state(case)
 
 
-def _records(probes: list[Probe], side: Taken) -> list[RunRecord]:
-    return [probe.record for probe in probes if probe.taken == side and probe.record is not None]
+def _swapped(case: Case) -> list[Taken]:
+    """Return GOOD at BAD's time and BAD at GOOD's, where there is a clock to swap and more than that differs."""
+    clock = case.everything & {CLOCK}
+    return [clock, case.everything - clock] if clock and case.everything != clock else []
+
+
+def _clock_matters(case: Case, probes: list[Probe], swapped: list[Taken]) -> bool:
+    """Whether an end gives other outputs than its recorded ones at the other's time, or cannot be run at it."""
+    for record, side, name in ((case.good, swapped[0], "GOOD"), (case.bad, swapped[1], "BAD")):
+        run = next(probe.record for probe in probes if probe.taken == side)
+        difference = None if run is None else held_against(case.bench, record, run)
+        if run is None or (difference is not None and difference.matters):
+            told = "could not be run" if difference is None else f"gives other outputs ({first(difference)})"
+            case.lines.append(f"{name} at the other's time {told}")
+            return True
+    return False
+
+
+def _records(probes: list[Probe]) -> list[RunRecord]:
+    return [probe.record for probe in probes if probe.record is not None]
 
 
 def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name: str) -> Verdict | None:

@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from replay.bisect import endpoints
-from replay.bisect.case import NOTHING, Case, Options, atoms_of, first, layers_of, requires_of
+from replay.bisect.case import NOTHING, Case, Options, atoms_of, clock_change, first, layers_of, requires_of
 from replay.bisect.counterfactual import answering, broken, effect_of, execution_share, parts_of, told_apart
 from replay.bisect.hunt import Answer, Caught, hunt, shares
 from replay.bisect.judge import judge
 from replay.bisect.probe import Probe, Prober, finished, open_journal
 from replay.bisect.search import Outcome, Taken
-from replay.bisect.verdict import DataEffect, Verdict
+from replay.bisect.verdict import CLOCK, DataEffect, Verdict
 from replay.digest import canonical, of_bytes, short
 from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
 from replay.history import origins
-from replay.layers.release import Pair, load
+from replay.layers.release import Pair, load, workspace
 from replay.record import RunRecord
 from replay.rerun import held_against
 from replay.store.base import Store
@@ -38,9 +38,14 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
 def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Case:
     _comparable(good, bad, options)
     pair = pair_of(bench.store, good, bad, options.history)
-    atoms = atoms_of(pair)
+    held = options.hold_clock and _holdable(bench, pair)
+    clock = clock_change(good, bad) if held else None
+    if not pair.changes and clock and _alike(bench, good, bad):
+        clock = None  # one state and the same outputs: nothing is left for a clock to explain
+    atoms = atoms_of(pair, clock)
     layers = layers_of(atoms)
     identity = {"good": good.id, "bad": bad.id, "engine": bench.engine.name, "test": options.test_name}
+    identity |= {} if options.hold_clock else {"clock": "now"}
     journal = open_journal(bench, short(of_bytes(canonical(identity))))
     before = finished(journal)
     if options.resume and not before:
@@ -62,8 +67,26 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
         jobs=options.jobs,
         fresh=options.fresh,
         expected=at_most(len(atoms), len(layers), options),
+        clocks=(good.clock_began, bad.clock_began) if held else None,
     )
-    return Case(bench, good, bad, prober, options, requires_of(pair))
+    return Case(bench, good, bad, prober, options, {**requires_of(pair), CLOCK: NOTHING})
+
+
+def _holdable(bench: Workbench, pair: Pair) -> bool:
+    """Whether the clock can be held here in every mix: on both bases."""
+    needs = [workspace(release).base for release in (pair.good, pair.bad)]
+    for base in needs:
+        try:
+            if base is None or "clock" in bench.engine.not_held(base):
+                return False
+        except ReplayError:
+            return False  # the base is not here: the endpoints say so
+    return True
+
+
+def _alike(bench: Workbench, good: RunRecord, bad: RunRecord) -> bool:
+    difference = held_against(bench, good, bad)
+    return difference is None or not difference.matters
 
 
 def pair_of(store: Store, good: RunRecord, bad: RunRecord, history: Path | None) -> Pair:

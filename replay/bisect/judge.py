@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from replay.bisect.search import Taken
-from replay.bisect.verdict import Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence
+from replay.bisect.verdict import CLOCK, Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence
 from replay.state import INPUTS
 
 
@@ -106,6 +106,10 @@ ADVICE: Mapping[str, str] = {
     "broken": "mend these values, or the job that cannot take them; retraining will not mend it",
     "both": "mend {what} first, then measure again, then decide on retraining",
 }
+READS_THE_CLOCK = (
+    "the job reads the clock: hand it the date it scores for, as a parameter or in the data, so that the same inputs "
+    "give the same scores on any day; retraining will not mend it"
+)
 PETTY = "execution is innocent; the data moved the outputs too little to call for retraining"
 
 
@@ -126,6 +130,8 @@ def _verdict(
     retrain = kind == "data-drift" and not broke and (evidence.data is None or evidence.data.material)
     mended = [_to_mend(name, c.before.get(name)) for c in culprits for name in c.changes if not name.startswith("data")]
     guilty = {change for culprit in culprits for change in culprit.changes}
+    reads_the_clock = kind == "execution-state-drift" and guilty == {CLOCK}
+    advice = READS_THE_CLOCK if reads_the_clock else _advice(kind, retrain, broke).format(what=" and ".join(mended))
     # Inputs that moved the outputs as a whole, or a little, are no culprits and not cleared either.
     open_question = evidence.data is not None and evidence.data.matters and not _told_apart(evidence)
     cleared = tuple(
@@ -139,10 +145,10 @@ def _verdict(
         verdict=kind,
         retrain=retrain,
         sentence=_sentence(execution, by_data, evidence) + ", within the recorded layers",
-        advice=_advice(kind, retrain, broke).format(what=" and ".join(mended)),
+        advice=advice,
         confidence=confidence(evidence.executions),
         culprits=culprits,
-        cleared=cleared,
+        cleared=(*cleared, *evidence.cleared),
         gaps=gaps,
         not_held=evidence.not_held,
         evidence=evidence.lines,
@@ -162,6 +168,8 @@ def _advice(kind: Kind, retrain: bool, broke: bool) -> str:
 
 def _to_mend(name: str, before: str | None) -> str:
     """Say what a condition was where one word tells it: a version or a value can be put back as it stands."""
+    if name == CLOCK:
+        return f"{name} (hand the job its date as a parameter; it was {before})"
     told = name.startswith(("runtime/packages/", "runtime/env/"))
     return f"{name} (it was {before if before is not None else 'absent'})" if told else name
 

@@ -6,12 +6,12 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from replay.bisect.search import Taken
-from replay.bisect.verdict import Group, Probes
+from replay.bisect.verdict import CLOCK, Group, Probes
 from replay.errors import Interrupted, ReplayError, StoreError
 from replay.execute import Order, Workbench, execute
 from replay.layers.release import Pair, Release, keep
@@ -36,7 +36,9 @@ class Probe:
 class Prober:
     """Executes mixes of two releases, each named by the atoms it takes from BAD. Thread-safe.
 
-    `layers` says which atoms make up each layer, for the words of its progress.
+    `layers` says which atoms make up each layer, for the words of its progress. `clocks` are the times that GOOD's
+    and BAD's job read (UTC, ISO 8601): a mix reads GOOD's unless it takes the atom `runtime/clock`; None: the
+    real time.
     """
 
     bench: Workbench
@@ -48,6 +50,7 @@ class Prober:
     jobs: int = 1
     fresh: bool = False
     expected: int = 0
+    clocks: tuple[str, str] | None = None
     counts: dict[str, int] = field(default_factory=lambda: {"run": 0, "cached": 0, "unresolved": 0})
     done: dict[tuple[Taken, int], Probe] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,6 +63,10 @@ class Prober:
     def release(self, taken: Taken) -> Release:
         """Return the mix: GOOD with the changes of the taken atoms from BAD."""
         return self.pair.mix(frozenset(change.name for atom in taken for change in self.atoms[atom].changes))
+
+    def clock(self, taken: Taken) -> str | None:
+        """Return the time that the job reads in this mix."""
+        return None if self.clocks is None else self.clocks[CLOCK in taken]
 
     def all(self, mixes: Sequence[Taken]) -> list[Probe]:
         """Probe a batch, up to `jobs` at a time."""
@@ -88,12 +95,13 @@ class Prober:
         release = self.release(taken)
         state = keep(release, self.bench.store)
         label = self.label(taken) + (f", repetition {repetition + 1}" if repetition else "")
-        if (record := self._recall(state, repetition)) is not None:
+        clock = self.clock(taken)
+        if (record := self._recall(state, repetition, clock)) is not None:
             self._say(f"{label}: known already")
             return self._ended(Probe(taken, state, record, cached=True), "cached")
         self._say(f"{label} …")
         try:
-            record = execute(self.bench, release, self.order)
+            record = execute(self.bench, release, replace(self.order, clock=clock))
         except UNREACHABLE:
             raise
         except ReplayError as error:
@@ -130,14 +138,15 @@ class Prober:
         number = sum(self.counts.values()) + 1
         self.bench.progress(f"probe {number} of at most {max(self.expected, number)}: {message}")
 
-    def _recall(self, state: str, repetition: int) -> RunRecord | None:
-        """Return the probe of this state that an earlier bisect ended, if its outputs are all still there.
+    def _recall(self, state: str, repetition: int, clock: str | None) -> RunRecord | None:
+        """Return the probe of this state and clock that an earlier bisect ended, if its outputs are all still there.
 
         The run log is the memory: a probe that got into it is known, wherever its bisect was killed.
         """
         if self.fresh:
             return None
-        fitting = [record for record in map(self._loaded, self._logged.get(state, [])) if record is not None]
+        known = map(self._loaded, self._logged.get(state, []))
+        fitting = [record for record in known if record is not None and record.clock == clock]
         return fitting[repetition] if repetition < len(fitting) else None
 
     @cached_property

@@ -23,6 +23,9 @@ Kind = Literal[
 ]
 Relation = Literal["single", "together", "inseparable"]
 
+CLOCK = "runtime/clock"
+"""The change from the time that GOOD's job read to the time that BAD's read. It stands outside the states."""
+
 EXIT_CODES: Mapping[str, int] = {"no-difference": 1, "nondeterministic": 3, "outside-the-state": 3, "inconclusive": 3}
 """Exit code of `replay bisect` by verdict; every other verdict is 0, cause found."""
 
@@ -180,9 +183,9 @@ class Evidence:
     """All that was shown.
 
     `shares` maps each set that breaks GOOD to its part of the divergence; `carried` are groups that went along
-    with a culprit because one requires the other, so that they are neither guilty nor cleared. `inputs` is all
-    that changed in schema and data, `moved` which of it moves the outputs under good execution, where that was
-    told apart.
+    with a culprit because one requires the other, so that they are neither guilty nor cleared; `cleared` are
+    changes outside the groups that were shown to have no part in it. `inputs` is all that changed in schema and
+    data, `moved` which of it moves the outputs under good execution, where that was told apart.
     """
 
     good: str
@@ -192,6 +195,7 @@ class Evidence:
     data: DataEffect | None = None
     shares: Mapping[Taken, float] = field(default_factory=dict)
     carried: Taken = frozenset()
+    cleared: tuple[str, ...] = ()
     executions: int = 0
     lines: tuple[str, ...] = ()
     not_held: tuple[str, ...] = ()

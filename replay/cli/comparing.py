@@ -52,6 +52,7 @@ def diff(
 def rerun(
     ref: options.Ref,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times.")] = 1,
+    clock: options.RerunClock = "recorded",
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -60,19 +61,21 @@ def rerun(
 
     Example: replay rerun baseline --repeat 2
 
-    Needs no network. Exit code 0 reproduced, 1 different, 2 trouble.
+    The job reads the time it read then, and its clock goes on from there. Needs no network. Exit code 0
+    reproduced, 1 different, 2 trouble.
     """
     from replay.report import text
-    from replay.rerun import host_differences
+    from replay.rerun import RECORDED, host_differences
     from replay.rerun import rerun as again
 
     session = Session(store, engine.choice)
     recorded = session.run(session.store(), ref)
+    at = clock if clock == RECORDED else options.moment(clock)
     bench = session.repeating(recorded)
     repeats: list[Rerun] = []
     for number in range(repeat):
         progress(f"rerun {number + 1} of {repeat} …")
-        repeats.append(again(bench, recorded))
+        repeats.append(again(bench, recorded, at))
     hosts = host_differences(recorded.host, repeats[-1].record.host)
     reproduced = all(each.reproduced for each in repeats)
     document = {

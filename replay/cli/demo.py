@@ -91,7 +91,9 @@ def _month(stage: Stage, scenario: Scenario, side: Side, tag: str, said: str) ->
     if stage.engine == "local":
         _any_python(stage.project / "replay.toml")
     _tell(said)
-    code, _ = stage.command("run", "--tag", tag, environ=scenario.environ(side))
+    at = scenario.clock(side)
+    words = ["run", "--tag", tag, *(["--clock", at] if at else [])]
+    code, _ = stage.command(*words, environ=scenario.environ(side))
     if code:
         done(code)
 

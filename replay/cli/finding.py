@@ -32,6 +32,7 @@ def bisect(
     fresh: Fresh = False,
     repeat: Repeat = 2,
     layers: Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")] = False,
+    clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
@@ -54,7 +55,13 @@ def bisect(
         _plan(session, (one, other), repeat, as_json, drill=not layers)
         return
     judge = command_test(test, kept) if test else None
-    more = {"resume": resume, "test": judge, "test_name": test or "", "drill": not layers}
+    more = {
+        "resume": resume,
+        "test": judge,
+        "test_name": test or "",
+        "drill": not layers,
+        "hold_clock": clock == "recorded",
+    }
     found = _investigate(session, (one, other), jobs, repeat, fresh, **more)
     _report(found, one, other, html, as_json)
     done(EXIT_CODES.get(found.verdict, 0))
@@ -66,6 +73,7 @@ def verify(
     jobs: options.Jobs = 1,
     fresh: Fresh = False,
     repeat: Repeat = 2,
+    clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
@@ -83,7 +91,7 @@ def verify(
     session = Session(store, engine.choice)
     kept = session.store()
     one, other = session.run(kept, baseline), session.run(kept, candidate)
-    found = _investigate(session, (one, other), jobs, repeat, fresh)
+    found = _investigate(session, (one, other), jobs, repeat, fresh, hold_clock=clock == "recorded")
     code = GATE[found.verdict]
     if not as_json:
         say({0: "GATE     open", 1: "GATE     closed", 3: "GATE     undecided"}[code])

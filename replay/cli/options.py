@@ -25,6 +25,31 @@ class EngineName(StrEnum):
         return self.value
 
 
+class ClockName(StrEnum):
+    """Which time the job reads in a probe."""
+
+    recorded = "recorded"
+    now = "now"
+
+
+def moment(text: str) -> str | None:
+    """Return a time given with --clock as records hold it (UTC, ISO 8601), None for `now`. Raises ConfigError."""
+    from replay.engines.clock import seconds
+    from replay.engines.process import utc
+    from replay.errors import ConfigError
+
+    if text == "now":
+        return None
+    try:
+        return utc(seconds(text))
+    except (ValueError, OverflowError, OSError):
+        raise ConfigError(
+            f"--clock {text!r} is no time",
+            cause="it takes ISO 8601, in UTC unless it names another zone",
+            do="write it as 2026-10-21T08:00:00Z, or 2026-10-21, or now",
+        ) from None
+
+
 Store = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads the annotation at run time
     typer.Option("--store", help="The store's folder; default: REPLAY_STORE, else .replay beside replay.toml."),
@@ -33,6 +58,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Engine = Annotated[
     EngineName,
     typer.Option("--engine", help="auto: docker where an engine answers and the job has a base image, else local."),
+]
+RunClock = Annotated[
+    str,
+    typer.Option(
+        "--clock", metavar="TIME|now", help="The time the job reads as it starts: 2026-10-21T08:00:00Z (or another)."
+    ),
+]
+RerunClock = Annotated[
+    str,
+    typer.Option(
+        "--clock", metavar="recorded|now|TIME", help="The time the job reads: the recorded one, the real one, another."
+    ),
+]
+ProbeClock = Annotated[
+    ClockName, typer.Option("--clock", help="The time the job reads in a probe: a recorded one, or the real one.")
 ]
 Ref = Annotated[str, typer.Argument(help="A run or state: an id or unique prefix, a tag, last, last~1.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Probes to run side by side.")]

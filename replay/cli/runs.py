@@ -23,6 +23,7 @@ def run(
         typer.Option("--image", help="Run in an existing image, with the packages in it."),
     ] = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Resolve the requirements anew.")] = False,
+    clock: options.RunClock = "now",
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -42,6 +43,7 @@ def run(
 
     if tag:
         check_tag(tag)
+    at = options.moment(clock)
     session = Session(store, engine.choice)
     project = session.project(image)
     bench = session.binding(project, here)
@@ -50,6 +52,7 @@ def run(
         project,
         command=tuple(command or ()),
         upgrade=upgrade,
+        clock=at,
         announce=lambda state: progress(f"state {short(state)} bound; running {project.config.job.name} …"),
     )
     if tag:

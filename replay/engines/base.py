@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from replay.engines.clock import Clock
 from replay.environment.base import Base, Interpreter
 from replay.record import EngineInfo, Host, Limits
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where commands are looked for when nothing else says."""
 
-CLOCK_NOT_HELD = "the job reads the time at which it runs"
 HOST_NOT_HELD = "processor, kernel and memory are those of the machine that runs it"
 
 
@@ -34,7 +34,8 @@ class RunSpec:
     the caller. `mounts` are laid into it read-only. The parents of declared outputs exist in it.
     `environment` is the assembled tree of the locked packages (see `replay.environment.tree`), or None for
     a job that uses none. `env` are the state's variables; `secrets` are passed through and are redacted
-    from the log. `command[0] == "python"` is the state's interpreter.
+    from the log. `command[0] == "python"` is the state's interpreter. `clock` is the time the job shall read,
+    None for the real one.
     """
 
     base: Base
@@ -45,6 +46,7 @@ class RunSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    clock: Clock | None = None
     services: Path | None = None
 
 

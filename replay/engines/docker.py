@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replay.engines import tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
+from replay.engines import clock, tool
+from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
 from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WORK = "/work"
 ENVIRONMENT = "/opt/replay/env"
 SERVICES = "/opt/replay/services"
+INTERPOSER = "/opt/replay/clock/libfaketime.so.1"
 _PATIENCE = 60
 
 
@@ -140,15 +141,22 @@ class DockerEngine:
         code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], binds, timeout)
         return tool.output(f"{executable} of {base.reference}", code, out, err)
 
-    def not_held(self, base: Base) -> dict[str, str]:  # noqa: ARG002
+    def not_held(self, base: Base) -> dict[str, str]:
         """Return what a container on this engine leaves open, and why."""
-        return {"clock": CLOCK_NOT_HELD, "host": HOST_NOT_HELD}
+        reason = clock.not_held(self.interpreter(base))
+        return {"host": HOST_NOT_HELD} | ({"clock": reason} if reason else {})
 
     def _settings(self, spec: RunSpec, identity: Identity) -> dict[str, Any]:
         image = self._images.find(self._api, _id(spec.base), spec.base.reference)
         binds = [Bind(spec.workspace.absolute(), WORK, read_only=False)]
         binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]
         path = spec.env.get("PATH", image.path)
+        held: dict[str, str] = {}
+        if spec.clock is not None:
+            binds.append(Bind(spec.clock.library.absolute(), INTERPOSER))
+            held = clock.variables(
+                spec.clock, INTERPOSER, spec.env if spec.base.contents else {**image.variables, **spec.env}
+            )
         command = list(spec.command)
         # Of an image that was adopted the state holds all variables; what it has not is not set.
         unset = unwanted(image.variables, spec.env) if spec.base.contents else {}
@@ -165,7 +173,7 @@ class DockerEngine:
             self._api,
             image=image.id,
             command=command,
-            env={"HOME": "/tmp", **unset, **spec.env, **spec.secrets, "PATH": path},  # noqa: S108 - the container's own
+            env={"HOME": "/tmp", **unset, **spec.env, **spec.secrets, "PATH": path, **held},  # noqa: S108 - its own
             folder=WORK,
             binds=binds,
             identity=identity,

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from replay.engines import facts, tool
-from replay.engines.base import CLOCK_NOT_HELD, HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
+from replay.engines import clock, facts, tool
+from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
 from replay.engines.host import host
 from replay.engines.interpreters import find, minor
 from replay.engines.process import Job, Runner, ctrl_c
@@ -89,12 +89,9 @@ class LocalEngine:
             told = f"recorded in image {base.reference}, {ran}"
         else:
             told = f"recorded on Python {base.python} ({base.os}), {ran}; the local engine holds no image"
-        return {
-            "base": told,
-            "network": "the local engine cannot cut the network off",
-            "clock": CLOCK_NOT_HELD,
-            "host": HOST_NOT_HELD,
-        }
+        left = {"base": told, "network": "the local engine cannot cut the network off", "host": HOST_NOT_HELD}
+        reason = clock.not_held(here.interpreter)
+        return left | ({"clock": reason} if reason else {})
 
     def _run(self, spec: RunSpec) -> RunResult:
         lay_in(spec.mounts, spec.workspace)
@@ -104,7 +101,7 @@ class LocalEngine:
                 Job(
                     command=self._led(spec),
                     folder=spec.workspace,
-                    env=self._variables(spec, scratch),
+                    env=_timed(self._variables(spec, scratch), spec, scratch),
                     secrets=spec.secrets,
                     limits=spec.limits,
                     confine=self.confine,
@@ -143,6 +140,13 @@ class LocalEngine:
         """Return the whole environment of the job: a path, a home of its own, the state's variables."""
         path = spec.env.get("PATH", SYSTEM_PATH)
         return {"HOME": str(home), "TMPDIR": str(home), **spec.env, **spec.secrets, "PATH": _with_bin(spec, path)}
+
+
+def _timed(env: dict[str, str], spec: RunSpec, scratch: Path) -> dict[str, str]:
+    """Return the job's variables with those that hold its clock."""
+    if spec.clock is None:
+        return env
+    return env | clock.variables(spec.clock, clock.local_place(spec.clock.library.absolute(), scratch), env)
 
 
 def _with_bin(spec: RunSpec, path: str) -> str:

@@ -48,7 +48,10 @@ def when(iso: str) -> str:
 
 def run_line(record: RunRecord) -> str:
     """Return one line that says which run this is."""
-    return f"{short(record.id)}  {record.job}, {when(record.started)} UTC, {record.engine.name}, {ending(record)}"
+    clock = f" (its clock began at {when(record.clock)})" if record.clock else ""
+    return (
+        f"{short(record.id)}  {record.job}, {when(record.started)} UTC{clock}, {record.engine.name}, {ending(record)}"
+    )
 
 
 def bound(record: RunRecord, tag: str | None) -> str:

@@ -72,7 +72,7 @@ def test_of_two_changed_layers_only_the_guilty_one_is_named(shop: Shop) -> None:
     assert found["verdict"] == "execution-state-drift"
     assert [culprit["changes"] for culprit in found["culprits"]] == [["pipeline/score.py"]]
     assert found["culprits"][0]["share"] == 1.0
-    assert found["cleared"] == ["runtime/env/LOG_LEVEL"]
+    assert found["cleared"] == ["runtime/env/LOG_LEVEL", "runtime/clock"]
     assert shop.replay("rerun", found["fix"]).code == 0
 
 

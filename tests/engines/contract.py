@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from replay.engines import clock
 from replay.engines.base import Engine, Mount, RunResult, RunSpec
 from replay.environment.base import Base
 from replay.errors import EngineError, Interrupted
@@ -38,6 +39,16 @@ def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
             return found
         time.sleep(0.02)
     raise AssertionError(f"nothing came within {seconds} s")
+
+
+BEGAN = clock.seconds("2024-02-29T23:30:00Z")
+
+
+def lent(start: float) -> clock.Clock:
+    """Return a clock that shows `start`, with the library that is installed beside Replay."""
+    library = clock.library()
+    assert library is not None, "pip install libfaketime: Replay depends on it"
+    return clock.Clock(start, library)
 
 
 class EngineContract:
@@ -311,4 +322,46 @@ class EngineContract:
             engine.python_tool(base, "import time; time.sleep(60)", workspace, timeout=1)
 
     def test_says_what_it_does_not_hold(self, engine: Engine, base: Base) -> None:
-        assert {"clock", "host"} <= set(engine.not_held(base))
+        assert "host" in engine.not_held(base)
+        assert "clock" not in engine.not_held(base)
+
+    def test_every_process_reads_one_clock_that_goes_on(self, run: Run) -> None:
+        """A second process, started a second later, reads a second later: nothing starts again."""
+        job = """
+            import subprocess, time
+            first = time.time()
+            time.sleep(1)
+            second = float(subprocess.run(["date", "+%s.%N"], capture_output=True, check=True).stdout)
+            print(first, second - first)
+        """
+        first, gone = map(float, run(python(job), clock=lent(BEGAN)).log.split())
+        assert BEGAN <= first < BEGAN + 60
+        assert 1 <= gone < 10
+
+    def test_only_the_wall_clock_is_moved(self, run: Run) -> None:
+        """Durations, sleeps, timeouts and the times of files stay what they are; the job's time is a real one."""
+        job = """
+            import os, threading, time
+            begin = time.monotonic()
+            threading.Event().wait(0.3)
+            time.sleep(0.3)
+            open("new", "w").close()
+            print(time.monotonic() - begin, os.stat("new").st_mtime)
+        """
+        result = run(python(job), clock=lent(BEGAN))
+        passed, written = map(float, result.log.split())
+        assert 0.6 <= passed < 5
+        assert abs(written - time.time()) < 600
+        assert 0.4 <= result.seconds < 30
+        assert result.started[:4] == time.strftime("%Y", time.gmtime())
+
+    def test_a_job_under_another_clock_is_stopped_in_time(self, run: Run) -> None:
+        result = run(python("import time; time.sleep(60)"), clock=lent(BEGAN), limits=Limits(timeout=1))
+        assert result.ended == "timeout"
+        assert result.seconds < 30
+
+    def test_what_the_job_preloads_itself_stays(self, run: Run) -> None:
+        job = "import os, time; print(os.environ['LD_PRELOAD'].split(':')[1:], time.time())"
+        said = run(python(job), clock=lent(BEGAN), env={"LD_PRELOAD": "libm.so.6"}).log.decode()
+        assert said.startswith("['libm.so.6'] ")
+        assert abs(float(said.split()[1]) - BEGAN) < 60

@@ -39,4 +39,4 @@ def test_secrets_and_timeout_hold_here_too(tmp_path: Path) -> None:
 
 def test_says_that_nothing_was_held() -> None:
     engine = HereEngine()
-    assert set(engine.not_held(engine.base("", None))) == {"base", "network", "clock", "host", "env"}
+    assert set(engine.not_held(engine.base("", None))) == {"base", "network", "host", "env"}

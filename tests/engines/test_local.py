@@ -72,7 +72,7 @@ def test_a_state_of_an_image_runs_and_is_told_apart(engine: LocalEngine, base: B
     engine.require(recorded)
     said = engine.not_held(recorded)
     assert said["base"].startswith(f"recorded in image python:3.11-slim, ran on this host's Python {base.python}")
-    assert set(said) == {"base", "network", "clock", "host"}
+    assert set(said) == {"base", "network", "host"}
 
 
 def test_a_python_that_is_not_there_is_named_with_those_that_are() -> None:

@@ -17,6 +17,8 @@ import pytest
 
 from replay import config
 from replay.digest import of_bytes
+from replay.engines import clock as clocks
+from replay.scenario import Scenario
 from replay.state import LAYERS
 
 ROOT = Path(__file__).resolve().parents[2] / "scenarios"
@@ -30,7 +32,7 @@ SAME_INPUTS = [name for name in NAMES if name.split("-")[0] in {"pipeline", "run
 ASKED = {
     *("schema-new-segment", "schema-type-coerced", "schema-null-rate", "pipeline-normalisation", "pipeline-imputation"),
     *("runtime-library", "runtime-env", "access-denied", "model-swapped", "data-drift", "both", "nondeterministic"),
-    *("runtime-base", "two-layers-one-guilty", "two-layers-both-guilty"),
+    *("runtime-clock", "runtime-base", "two-layers-one-guilty", "two-layers-both-guilty"),
 }
 SHARED_BY_DRIFT = ("segment", "region", "contract", "plan_code", "complaints")
 
@@ -69,6 +71,9 @@ def scored(name: str, side: str, folder: Path) -> str:
     settings = config.load(folder).runtime.set | variables(name, side)
     if "notz" in str(config.load(folder).runtime.base):
         settings["TZDIR"] = "/nonexistent"
+    clock = Scenario(ROOT / name).clock(side)  # type: ignore[arg-type]
+    if clock and (library := clocks.library()):
+        settings |= clocks.variables(clocks.Clock(clocks.seconds(clock), library), str(library), {})
     command = [*plain, sys.executable, "-B", "score.py"]
     subprocess.run(command, cwd=folder, env=settings, check=True, capture_output=True)
     return (folder / "out/scores.csv").read_text()

@@ -30,7 +30,7 @@ def bind_side(scenario: Scenario, side: Side, engine: Engine, store: Store, proj
     project.mkdir()
     scenario.lay_out(side, project)
     bench = Workbench(store, engine, scenario.environ(side))
-    record = bind(bench, Project(project, load(project)))
+    record = bind(bench, Project(project, load(project)), clock=scenario.clock(side))
     assert record.ok, store.get(record.log).decode()
     return record
 
