@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from replay.digest import Digest, canonical
+from replay.digest import Digest
 from replay.state import Document, FileEntry
 
 RUN_FORMAT = "replay.run/1"
@@ -134,11 +134,6 @@ class RunRecord(Document):
     def id(self) -> str:
         """The run's id: the digest of its canonical JSON."""
         return self.digest
-
-    def encode(self) -> bytes:
-        """Return the canonical JSON; a record of before there was a clock to set keeps its id."""
-        fields = self.model_dump(mode="json")
-        return canonical(fields if self.clock else {name: fields[name] for name in fields if name != "clock"})
 
     @property
     def clock_began(self) -> str:
