@@ -25,6 +25,7 @@ from replay.layers.release import Release, capture, keep
 from replay.record import Provenance, RunRecord
 from replay.sources.upstream import find
 from replay.state import FileEntry
+from replay.workshop import EngineWorkshop
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,15 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
         return Platform(base, installed(interpreter, bench.store))
     requirements = project.root / runtime.requirements if runtime.requirements else None
     selection = Selection(tuple(runtime.extras), None if runtime.groups is None else tuple(runtime.groups))
-    locked = lock(requirements, interpreter, bench.store, selection=selection, upgrade=upgrade, progress=bench.progress)
+    locked = lock(
+        requirements,
+        interpreter,
+        bench.store,
+        selection=selection,
+        upgrade=upgrade,
+        progress=bench.progress,
+        workshop=EngineWorkshop(bench.engine, base, bench.store, bench.progress),
+    )
     return Platform(base, locked)
 
 

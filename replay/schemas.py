@@ -205,9 +205,9 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Say yes: what Replay writes has every field, also those with a default."""
-        del field, total
-        return True
+        """Say yes: what Replay writes has every field, also those with a default, unless it leaves that out."""
+        del total
+        return "serialization_exclude_if" not in field
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ STOREYS = [
     {"sources"},
     {"layers"},
     {"engines"},
-    {"workspace"},
+    {"workspace", "workshop"},
     {"image"},
     {"execute"},
     {"adopt", "bind", "rerun", "history"},

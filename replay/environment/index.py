@@ -13,7 +13,7 @@ from typing import Any
 
 from replay.digest import canonical, of_bytes
 from replay.environment.base import Interpreter
-from replay.environment.requirements import Requirements, without_credentials
+from replay.environment.requirements import without_credentials
 from replay.environment.trouble import explain
 
 _DECIDING = (
@@ -27,7 +27,10 @@ _PROGRAM = Path(__file__).with_name("resolve.py")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file of the package `name`: at `url` or, where that is None, on the index. All its hashes must match."""
+    """A file of the package `name`: at `url` or, where that is None, on the index. All its hashes must match.
+
+    Without a `filename` it is the best that the index has for the requirement `name`, wheel or source.
+    """
 
     name: str
     filename: str
@@ -42,51 +45,66 @@ def configuration() -> str:
     return of_bytes(canonical({"variables": values, "files": files}))
 
 
-def choose(asked: Requirements, interpreter: Interpreter, folder: Path) -> Path:
-    """Resolve with pip-tools; return the file of pinned versions, made in `folder`. Raises LockError."""
+@dataclass(frozen=True)
+class Question:
+    """What pip is asked: the requirements `file`, for an interpreter, in a scratch `folder`.
+
+    `asked` is the file as the user knows it; `offered` is a folder of wheels beside those of the indexes.
+    """
+
+    asked: Path
+    file: Path
+    interpreter: Interpreter
+    folder: Path
+    offered: Path | None = None
+
+    @property
+    def links(self) -> list[str]:
+        """The option that names what is offered."""
+        return ["--find-links", str(self.offered)] if self.offered else []
+
+
+def choose(question: Question) -> Path:
+    """Resolve with pip-tools; return the file of pinned versions. Raises LockError."""
+    folder = question.folder
     pins = folder / "pins.txt"
     options = ["--no-config", "--allow-unsafe", "--strip-extras", "--no-annotate", "--no-header", "--upgrade"]
     options += ["--no-emit-options", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
     options += ["--cache-dir", str(folder / "pip-tools"), "--pip-args", "--only-binary=:all:"]
-    arguments = ["compile", *options, "--output-file", str(pins), str(asked.path.resolve())]
-    _run(arguments, asked.path, interpreter, folder)
+    arguments = ["compile", *options, *question.links, "--output-file", str(pins), str(question.file.resolve())]
+    _run(arguments, question)
     return pins
 
 
-def fetch(
-    asked: Requirements, pins: Path | None, interpreter: Interpreter, folder: Path, *, alone: bool = False
-) -> list[Path]:
-    """Download what `asked` needs, at the versions of `pins`; return the wheels, sorted. Raises LockError.
+def fetch(question: Question, pins: Path | None, *, alone: bool = False) -> list[Path]:
+    """Download what is asked for, at the versions of `pins`; return the wheels, sorted. Raises LockError.
 
-    pip verifies the hashes that `asked` or the index carries. `alone`: without what that requires in turn, and
+    pip verifies the hashes that the file or the index carries. `alone`: without what that requires in turn, and
     without insisting where the index does not answer.
     """
-    wheels = folder / "wheels"
+    wheels = question.folder / "wheels"
     wheels.mkdir()
     arguments = ["download", "--only-binary=:all:", "--progress-bar=off", "--no-input", "--dest", str(wheels)]
-    arguments += ["--constraint", str(pins)] if pins else []
+    arguments += [*question.links, *(["--constraint", str(pins)] if pins else [])]
     arguments += ["--no-deps", "--retries", "0", "--timeout", "10"] if alone else []
-    _run([*arguments, "--requirement", str(asked.path.resolve())], asked.path, interpreter, folder)
+    _run([*arguments, "--requirement", str(question.file.resolve())], question)
     return sorted(wheels.iterdir())
 
 
-def obtain(
-    wanted: Sequence[Wanted],
-    asked: Path,
-    interpreter: Interpreter,
-    folder: Path,
-    options: Sequence[str] = (),
-) -> list[Path]:
-    """Download exactly these files, verified; return them in their order, without their names.
+def obtain(question: Question, wanted: Sequence[Wanted], options: Sequence[str] = ()) -> list[tuple[Path, str]]:
+    """Download exactly these files, verified; return each with its name. Raises LockError.
 
-    `asked` is what the error names, `options` are pip's, for its indexes. Raises LockError.
+    `options` are pip's, for its indexes.
     """
+    folder = question.folder
     (folder / "wanted.json").write_text(json.dumps([asdict(file) for file in wanted]), encoding="utf-8")
-    _run(["obtain", "--no-input", *options], asked, interpreter, folder)
-    return [folder / "files" / str(number) for number in range(len(wanted))]
+    _run(["obtain", "--no-input", "--dest", str(folder), *options], question)
+    names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    return [(folder / "files" / str(number), name) for number, name in enumerate(names)]
 
 
-def _run(arguments: list[str], asked: Path, interpreter: Interpreter, folder: Path) -> None:
+def _run(arguments: list[str], question: Question) -> None:
+    folder, asked, interpreter = question.folder, question.asked, question.interpreter
     (folder / "target.json").write_bytes(interpreter.encode())
     done = subprocess.run(
         [sys.executable, "-P", str(_PROGRAM), str(folder), *arguments],

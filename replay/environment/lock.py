@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replay.digest import canonical, of_bytes
 from replay.environment import index, taken
 from replay.environment.base import Interpreter
-from replay.environment.closure import TARGET, closure, keep, recall, remember
+from replay.environment.build import Builder, Workshop
+from replay.environment.closure import TARGET, closure, recall, remember
 from replay.environment.lockfiles import is_lock
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.requirements import Requirements, read
+from replay.environment.resolution import Resolution, index_lines
 from replay.environment.selection import DEFAULT, Selection
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
 from replay.store.base import Store
+
+DEEPEST = 8
+"""How deep a build may need a build that needs a build."""
 
 Progress = Callable[[str], None]
 
@@ -33,37 +40,104 @@ def lock(
     upgrade: bool = False,
     offline: bool = False,
     progress: Progress = quiet,
+    workshop: Workshop | None = None,
 ) -> PackageSet:
     """Return the closure of `requirements` (None: of nothing) for `interpreter`; its wheels are in the store.
 
     A closure once resolved is returned again until the requirements, the interpreter or pip's index
     configuration change, or `upgrade` asks for a new one; while its wheels are in the store no index is asked.
     With `offline` none is asked in any case. A hash-locked file, `pylock.toml`, `uv.lock` or `poetry.lock` is
-    taken as it is, its hashes verified; `selection` says which of its extras and groups.
+    taken as it is, its hashes verified; `selection` says which of its extras and groups. What exists as source
+    only is built in the `workshop`; without one it is refused.
     Raises LockError where there is no closure, WheelError where a locked wheel can no longer be had.
     """
-    if requirements is not None and is_lock(requirements):
-        return taken.take(requirements, interpreter, store, selection, offline=offline, progress=progress)
-    asked = read(requirements) if requirements is not None else None
-    if asked is None or asked.empty:
-        return closure(interpreter, {})
-    key = _key(asked, interpreter)
-    known = recall(key, store)
-    if known is not None and not (upgrade and not offline):
-        return _complete(known, asked, interpreter, store, offline, progress)
-    if offline:
-        raise LockError(
-            f"the requirements {str(asked.path)!r} are not locked for Python {interpreter.version}",
-            cause="they, the interpreter or pip's configuration are new to this store, and no index may be asked",
-            do="lock them once with the network on: `replay lock`",
-        )
-    folder = store.scratch("lock")
-    try:
-        packages = _resolve(asked, interpreter, store, folder, progress)
-        remember(key, packages, store, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return packages
+    locker = _Locker(interpreter, store, selection, upgrade, offline, progress, workshop)
+    return locker.lock(requirements)
+
+
+@dataclass(frozen=True)
+class _Locker:
+    """What stays the same for requirements and for what their builds require."""
+
+    interpreter: Interpreter
+    store: Store
+    selection: Selection
+    upgrade: bool
+    offline: bool
+    progress: Progress
+    workshop: Workshop | None
+    depth: int = 0
+
+    def lock(self, requirements: Path | None) -> PackageSet:
+        """See `lock`."""
+        if requirements is not None and is_lock(requirements):
+            builder = self._builder(())
+            return taken.take(requirements, self.selection, builder, offline=self.offline)
+        asked = read(requirements) if requirements is not None else None
+        if asked is None or asked.empty:
+            return closure(self.interpreter, {})
+        key = _key(asked, self.interpreter)
+        known = recall(key, self.store)
+        if known is not None and not (self.upgrade and not self.offline):
+            return self._complete(known, asked)
+        if self.offline:
+            raise LockError(
+                f"the requirements {str(asked.path)!r} are not locked for Python {self.interpreter.version}",
+                cause="they, the interpreter or pip's configuration are new to this store, and no index may be asked",
+                do="lock them once with the network on: `replay lock`",
+            )
+        target = f"Python {self.interpreter.version} on {self.interpreter.platforms[0]}"
+        self.progress(f"resolving {asked.path.name} for {target}")
+        with self._scratch() as folder:
+            packages = closure(self.interpreter, self._resolution(asked, folder).wheels())
+            remember(key, packages, self.store, folder)
+        self.progress(f"locked {len(packages.wheels)} packages")
+        return packages
+
+    def _resolution(self, asked: Requirements, folder: Path) -> Resolution:
+        builder = self._builder(index_lines(asked))
+        return Resolution(asked, self.interpreter, self.store, folder, builder, self.progress)
+
+    def _builder(self, indexes: Sequence[str]) -> Builder:
+        """Return what builds source; what that needs is looked for where the requirements are."""
+
+        def resolve(lines: Sequence[str]) -> PackageSet:
+            with self._scratch() as folder:
+                file = folder / "build-requirements.txt"
+                file.touch(mode=0o600)
+                file.write_text("".join(f"{line}\n" for line in [*indexes, *lines]), encoding="utf-8")
+                return replace(self, depth=self.depth + 1).lock(file)
+
+        workshop = self.workshop if self.depth < DEEPEST else None
+        return Builder(self.interpreter, self.store, workshop, resolve, self.progress)
+
+    def _complete(self, known: PackageSet, asked: Requirements) -> PackageSet:
+        """Return `known` once all its wheels are in the store, fetching again those that are not."""
+        missing = {name: wheel for name, wheel in known.wheels.items() if not self.store.has(wheel.blob)}
+        if not missing:
+            return known
+        if self.offline:
+            ensure(known, self.store)
+        self.progress(f"fetching {len(missing)} wheels again that the store no longer has")
+        try:
+            with self._scratch() as folder:
+                pins = folder / "pins.txt"
+                pins.write_text("".join(f"{name}=={wheel.version}\n" for name, wheel in known.wheels.items()))
+                found = self._resolution(asked, folder).wheels(None if asked.hashed else pins)
+        except LockError as error:
+            raise _gone(list(missing.values()), error.cause) from error
+        changed = [wheel for name, wheel in missing.items() if name not in found or found[name].blob != wheel.blob]
+        if changed:
+            raise _gone(changed, "the index now offers other files under these versions")
+        return known
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        folder = self.store.scratch("lock")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def ensure(packages: PackageSet, store: Store) -> None:
@@ -90,46 +164,6 @@ def _key(asked: Requirements, interpreter: Interpreter) -> str:
     target = interpreter.model_dump(mode="json", include=TARGET)
     document = {"format": 1, "asked": asked.key, "target": target, "index": index.configuration()}
     return of_bytes(canonical(document))
-
-
-def _resolve(
-    asked: Requirements, interpreter: Interpreter, store: Store, folder: Path, progress: Progress
-) -> PackageSet:
-    pins = None
-    if not asked.hashed:
-        progress(f"resolving {asked.path.name} for Python {interpreter.version} on {interpreter.platforms[0]}")
-        pins = index.choose(asked, interpreter, folder)
-    progress("fetching the wheels")
-    files = index.fetch(asked, pins, interpreter, folder)
-    packages = closure(interpreter, dict(keep(file, file.name, store) for file in files))
-    progress(f"locked {len(packages.wheels)} packages")
-    return packages
-
-
-def _complete(
-    known: PackageSet, asked: Requirements, interpreter: Interpreter, store: Store, offline: bool, progress: Progress
-) -> PackageSet:
-    """Return `known` once all its wheels are in the store, fetching again those that are not."""
-    missing = {name: wheel for name, wheel in known.wheels.items() if not store.has(wheel.blob)}
-    if not missing:
-        return known
-    if offline:
-        ensure(known, store)
-    progress(f"fetching {len(missing)} wheels again that the store no longer has")
-    folder = store.scratch("lock")
-    try:
-        pins = folder / "pins.txt"
-        pins.write_text("".join(f"{name}=={wheel.version}\n" for name, wheel in known.wheels.items()))
-        files = index.fetch(asked, None if asked.hashed else pins, interpreter, folder)
-        found = dict(keep(file, file.name, store) for file in files)
-    except LockError as error:
-        raise _gone(list(missing.values()), error.cause) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    changed = [wheel for name, wheel in missing.items() if name not in found or found[name].blob != wheel.blob]
-    if changed:
-        raise _gone(changed, "the index now offers other files under these versions")
-    return known
 
 
 def _gone(wheels: list[Wheel], cause: str) -> WheelError:

@@ -14,7 +14,6 @@ from replay.environment import archive, index
 from replay.environment.base import Interpreter
 from replay.environment.distributions import Distribution, prefix
 from replay.environment.packages import PackageSet
-from replay.environment.requirements import read as requirements
 from replay.environment.rootfs import Files, read
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
 from replay.record import PackageFinding
@@ -70,7 +69,8 @@ class Originals:
         try:
             asked = folder / "requirements.txt"
             asked.write_text(f"{one.name}=={one.version}\n", encoding="utf-8")
-            for file in index.fetch(requirements(asked), None, self._interpreter, folder, alone=True):
+            question = index.Question(asked, asked, self._interpreter, folder)
+            for file in index.fetch(question, None, alone=True):
                 yield self._store.path(self._store.put_file(file).blob)
         except (LockError, WheelError):
             return

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from replay.digest import Digest
 from replay.state import Document
 
 
+class Source(Document):
+    """What a wheel was built from, where no index had it as a wheel.
+
+    `origin` is a file name, a repository's URL without credentials, or a path as it was written; `content`
+    the file's digest or the repository's commit (None for a folder). `build` maps what was needed to build
+    it to the wheels' digests.
+    """
+
+    origin: str
+    content: str | None = None
+    build: dict[str, Digest] = {}
+
+
 class Wheel(Document):
-    """One locked package. `requires` are the wheel's own Requires-Dist lines (its METADATA)."""
+    """One locked package. `requires` are the wheel's own Requires-Dist lines (its METADATA).
+
+    `source` is written only where the wheel was built for this closure: ids of others are as they were before.
+    """
 
     version: str
     filename: str
     blob: Digest
     size: int
     requires: tuple[str, ...] = ()
+    source: Source | None = Field(None, exclude_if=lambda source: source is None)
 
 
 class PackageSet(Document):

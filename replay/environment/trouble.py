@@ -35,6 +35,12 @@ _NO_WHEEL = "ask for a version that has such a wheel or choose another base; or 
 _NO_WHEEL += "machine of this kind that may run its code) and offer it with `--find-links FOLDER` in the requirements"
 
 
+class SourceOnly(LockError):
+    """Nothing but source fits the requirement `wanted`, and it was not built."""
+
+    wanted = ""
+
+
 def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: Interpreter) -> LockError:
     """Return the LockError for a failed run of `replay.environment.resolve`.
 
@@ -97,7 +103,11 @@ def _no_match(what: str, trouble: dict[str, Any], log: str, interpreter: Interpr
         some = known[1].split(", ") if known and known[1] != "none" else []
         cause = f"no index or folder that pip asks has it for {target}" + (f" (it has {_some(some)})" if some else "")
         do = "check name and version, and pip's index configuration"
-    return LockError(without_credentials(what), cause=without_credentials(cause), do=do)
+    kind = SourceOnly if sources else LockError
+    error = kind(without_credentials(what), cause=without_credentials(cause), do=do)
+    if isinstance(error, SourceOnly):
+        error.wanted = wanted
+    return error
 
 
 def _requirers(trouble: dict[str, Any]) -> list[tuple[str, str | None]]:

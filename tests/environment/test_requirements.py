@@ -57,8 +57,8 @@ def test_a_project_is_not_a_list_of_packages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("-e .", "editable"),
-        ("--editable git+https://u:pw@example.com/x", "editable"),
+        ("-e ./gone", "editable"),
+        ("--editable https://u:pw@example.com/x", "editable"),
         ("-r https://u:pw@example.com/r.txt", "from the network"),
     ],
 )
