@@ -40,14 +40,16 @@ def service_blobs(service: Service) -> Iterator[BlobRef]:
 
 def _access(name: str, good: Service, bad: Service) -> list[Change]:
     found: list[Change] = []
-    if (good.principals, good.refusals()) != (bad.principals, bad.refusals()):
-        found.append(Change(name=f"access/{name}", before=_words(good), after=_words(bad)))
-    for setting in sorted(good.settings.keys() | bad.settings.keys()):
-        before, after = good.settings.get(setting), bad.settings.get(setting)
+    # Who is not let in sees no settings: that is not a change of them.
+    for setting in sorted(good.settings.keys() & bad.settings.keys()):
+        before, after = good.settings[setting], bad.settings[setting]
         if before != after:
             found.append(Change(name=f"access/{name}/settings/{_part(setting)}", before=before, after=after))
     for relation in sorted(good.relations.keys() & bad.relations.keys()):
         found += _relation(f"access/{name}/{_part(relation)}", good.relations[relation], bad.relations[relation])
+    # A refusal that the catalogue explains is not told twice.
+    if good.principals != bad.principals or (good.refusals() != bad.refusals() and not found):
+        found.insert(0, Change(name=f"access/{name}", before=_words(good), after=_words(bad)))
     return found
 
 

@@ -82,15 +82,17 @@ def find(config: Config, environ: Mapping[str, str]) -> dict[str, tuple[Service,
     secret = {name: environ[name] for name in config.runtime.secrets if environ.get(name)}
     for index, (name, declared) in enumerate(sorted(config.services.items())):
         uri = expanded(declared.uri, environ, name)
-        kind = _KINDS.get(urlsplit(uri).scheme.partition("+")[0])
-        if kind is None:
-            raise _unknown(name)
-        make = _http if kind == "http" else _postgresql
         try:
+            make = _http if kind_of(uri) == "http" else _postgresql
             found[name] = make(name, declared, uri, (_FIRST_PORT + index, environ, secret))
-        except ValueError:
+        except (ValueError, KeyError):
             raise _unknown(name) from None
     return found
+
+
+def kind_of(uri: str) -> Kind:
+    """Return the kind of service a URI names. Raises KeyError, or ValueError for what is no URI."""
+    return _KINDS[urlsplit(uri).scheme.partition("+")[0]]
 
 
 def expanded(uri: str, environ: Mapping[str, str], name: str) -> str:
