@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,4 +51,17 @@ def existing(bench: Workbench, engine: ImageEngine, root: Path, config: Config) 
     found = adopt_image(base, engine.interpreter(base), engine.variables(base), export, bench.store, bench.progress)
     os_packages = dict(sorted({**base.os_packages, **found.os_packages}.items()))
     base = base.model_copy(update={"reference": reference, "contents": found.contents, "os_packages": os_packages})
-    return Platform(base, found.packages, dict(found.env), found.findings)
+    values = {name: bench.environ[name] for name in runtime.secrets if bench.environ.get(name)}
+    return Platform(base, found.packages, dict(found.env), without(found.findings, values))
+
+
+def without(findings: tuple[PackageFinding, ...], secrets: Mapping[str, str]) -> tuple[PackageFinding, ...]:
+    """Return findings with every secret's value taken out of their diffs."""
+
+    def redacted(finding: PackageFinding) -> PackageFinding:
+        diff = finding.diff or ""
+        for name, value in secrets.items():
+            diff = diff.replace(value, f"[secret {name}]")
+        return finding.model_copy(update={"diff": diff or None})
+
+    return tuple(map(redacted, findings))

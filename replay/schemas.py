@@ -22,7 +22,7 @@ from replay.layers.model import ModelLayer
 from replay.layers.pipeline import PipelineLayer
 from replay.layers.runtime import RuntimeLayer
 from replay.layers.schema import SchemaLayer
-from replay.record import Reason, RunRecord
+from replay.record import PackageFinding, Reason, RunRecord
 from replay.state import Change, Document, ReleaseState
 
 
@@ -99,6 +99,13 @@ class Side(_Printed):
     state: Digest
 
 
+class OddPackages(_Printed):
+    """What was odd about the packages of each side, where its environment was taken as it was."""
+
+    a: list[PackageFinding]
+    b: list[PackageFinding]
+
+
 class Diff(_Printed):
     """`replay diff --json`."""
 
@@ -106,6 +113,7 @@ class Diff(_Printed):
     b: Side
     changes: list[Change] = Field(description="how the states differ, in the order of the layers")
     outputs: DifferenceTree | None = Field(description="null where the outputs are equal byte for byte")
+    packages: OddPackages
 
 
 class Repetition(_Printed):

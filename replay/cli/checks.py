@@ -41,8 +41,10 @@ def examine(session: Session) -> list[Check]:
         checks.append(
             Check("requirements", "missing", f"no {runtime.requirements}", "write it, or correct replay.toml")
         )
-    if runtime.base:
-        checks.append(_base(runtime.base, runtime.python))
+    if reference := runtime.base or runtime.image:
+        checks.append(_base(reference, runtime.python))
+    if runtime.dockerfile and not (project.root / runtime.dockerfile).is_file():
+        checks.append(Check("dockerfile", "missing", f"no {runtime.dockerfile}", "write it, or correct replay.toml"))
     try:
         store = session.store(create=True)
         checks.append(Check("store", "fine", f"{len(store.runs())} runs; `replay fsck` reads all of it"))

@@ -30,7 +30,7 @@ def diff(
     """
     from replay.layers.release import changes, load
     from replay.outputs import compare_outputs
-    from replay.report import text
+    from replay.report import packages, text
     from replay.state import INPUTS
 
     session = Session(store)
@@ -45,7 +45,10 @@ def diff(
         "outputs": difference.as_json() if difference else None,
     }
     same_inputs = not any(change.layer in INPUTS for change in found)
-    result(as_json, document, text.diff(found, difference, same_inputs))
+    odd = {label: run.packages for label, run in (("a", one), ("b", other))}
+    document["packages"] = {label: [o.model_dump(mode="json") for o in those] for label, those in odd.items()}
+    said = [line for label, those in odd.items() for line in packages.lines(those, label)]
+    result(as_json, document, "\n".join([text.diff(found, difference, same_inputs), *said]))
     done(1 if found or difference is not None else 0)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from replay.environment.base import Base
-from replay.environment.contents import differing
+from replay.environment.contents import differing as differing_paths
+from replay.environment.likeness import differing as differing_files
 from replay.environment.packages import PackageSet, Wheel
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.requirements import implications, universal
@@ -62,9 +63,12 @@ class Runtime(Layer[RuntimeLayer]):
             found.append(Change(name=BASE, requires=requires, **sides))
         for name in sorted(needs):
             before, after = wheels.get(name), others.get(name)
+            own = _apart(before, after, store)
+            if own == []:
+                continue  # packed by two, from the same files
             requires = tuple(f"{PACKAGES}{other}" for other in sorted(needs[name]))
             requires += (BASE,) if tied and not universal(after) else ()
-            was, became = _version(before, after), _version(after, before)
+            was, became = _version(before, own), _version(after, own)
             found.append(Change(name=f"{PACKAGES}{name}", before=was, after=became, requires=requires))
         for name in sorted(good.env.keys() | bad.env.keys()):
             if good.env.get(name) != bad.env.get(name):
@@ -108,11 +112,20 @@ def _identity(base: Base) -> object:
     return base.image or (base.kind, base.os, base.machine, base.python)
 
 
-def _version(wheel: Wheel | None, other: Wheel | None) -> str | None:
-    if wheel is None:
+def _apart(wheel: Wheel | None, other: Wheel | None, store: Store) -> list[str] | None:
+    """Return the files by which two wheels of one version differ; None where that is not the question."""
+    if wheel is None or other is None or wheel.version != other.version:
         return None
-    same = other is not None and other.version == wheel.version
-    return f"{wheel.version} ({wheel.blob.removeprefix('sha256:')[:12]})" if same else wheel.version
+    files = differing_files(wheel, other, store)
+    return ["unknown files"] if files is None else files
+
+
+def _version(wheel: Wheel | None, files: list[str] | None) -> str | None:
+    if wheel is None or files is None:
+        return wheel.version if wheel else None
+    named = files[0] if files[0].isprintable() else ascii(files[0])
+    more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+    return f"{wheel.version} ({wheel.blob.removeprefix('sha256:')[:12]}: {named}{more})"
 
 
 def _describe(base: Base, other: Base) -> str:
@@ -127,6 +140,6 @@ def _files(base: Base, other: Base, store: Store) -> str:
     """Name files, other than packages', that two adopted images do not have in common."""
     if base.contents is None or other.contents is None:
         return ""
-    paths = differing(store.get(base.contents.blob), store.get(other.contents.blob))
+    paths = differing_paths(store.get(base.contents.blob), store.get(other.contents.blob))
     named = ", ".join(path if path.isprintable() else ascii(path) for path in paths[:3])
     return f"; differs in {named}" + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -13,6 +13,7 @@ from pathlib import Path
 from replay.bisect.verdict import EXIT_CODES, GATE, Culprit, Tried, Verdict
 from replay.digest import short
 from replay.record import RunRecord
+from replay.report.packages import sentence
 from replay.report.text import when
 from replay.rerun import ending
 from replay.store.refs import shown
@@ -223,7 +224,11 @@ def _facts(record: RunRecord) -> dict[str, Sequence[str]]:
         "Outputs": list(_outputs(record)),
         "Git commit": [commit] if commit else [],
         "Host": [line for line in machine if line],
-        "Notes": [*(f"{path} changed while the job ran" for path in record.changed_inputs), *record.findings],
+        "Notes": [
+            *(f"{path} changed while the job ran" for path in record.changed_inputs),
+            *record.findings,
+            *map(sentence, record.packages),
+        ],
     }
     return {name: lines for name, lines in facts.items() if lines}
 

@@ -9,6 +9,7 @@ from replay.compare.difference import Difference
 from replay.digest import short
 from replay.layers.release import Release
 from replay.record import RunRecord
+from replay.report import packages
 from replay.rerun import Rerun, ending
 from replay.state import LAYERS, Change
 from replay.store.base import RunEntry
@@ -66,6 +67,7 @@ def bound(record: RunRecord, tag: str | None) -> str:
     changed = "changed while the job ran; the run used what it was before"
     lines += [f"note   {clip(path)} {changed}" for path in record.changed_inputs]
     lines += [f"note   {clip(finding, 200)}" for finding in record.findings]
+    lines += packages.lines(record.packages)
     return "\n".join(lines + not_held(record.not_held))
 
 
@@ -114,6 +116,7 @@ def state(release: Release, record: RunRecord | None) -> str:
             dirty = " with uncommitted changes" if record.provenance.git_dirty else ""
             lines.append(f"git    {record.provenance.git_commit[:12]}{dirty}")
         lines += [f"not held fixed: {name} ({reason})" for name, reason in sorted(record.not_held.items())]
+        lines += packages.lines(record.packages)
     lines.append(f"state  {release.state.id}")
     lines += [f"  {name:9}{short(release.state.layers[name])}" for name in LAYERS]
     return "\n".join(lines)

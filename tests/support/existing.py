@@ -7,6 +7,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
 import tarfile
 import uuid
 import zipfile
@@ -63,11 +64,34 @@ def image(
             api.remove_image(name, force=True)
 
 
-def _archive(files: Mapping[str, bytes]) -> bytes:
+def _archive(files: Mapping[str, bytes], mode: int = 0o644) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for name, data in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size = len(data)
+            entry.size, entry.mode = len(data), mode
             archive.addfile(entry, io.BytesIO(data))
     return made.getvalue()
+
+
+@contextlib.contextmanager
+def foreign(host: str) -> Iterator[str]:
+    """Yield the name of an image for another architecture: a Python that this machine cannot start."""
+    name = f"replay-test-{uuid.uuid4().hex[:12]}:arm"
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(44)  # elf(5): a program for AArch64
+    layer = _archive({"usr/bin/python3": header}, mode=0o755)
+    config = {
+        "architecture": "arm64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/usr/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    parts = {"layer.tar": layer}
+    parts |= {f"{part}.json": json.dumps(said).encode() for part, said in (("config", config), ("manifest", manifest))}
+    with contextlib.closing(docker.APIClient(host, version="auto")) as api:
+        list(api.load_image(_archive(parts)))
+        try:
+            yield name
+        finally:
+            api.remove_image(name, force=True)
