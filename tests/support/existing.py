@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import docker
+import docker.errors
 
 SITE = "/usr/local/lib/python3.11/dist-packages"
 
@@ -61,7 +62,8 @@ def image(
         try:
             yield name
         finally:
-            api.remove_image(name, force=True)
+            with contextlib.suppress(docker.errors.ImageNotFound):
+                api.remove_image(name, force=True)
 
 
 def _archive(files: Mapping[str, bytes], mode: int = 0o644) -> bytes:
@@ -94,4 +96,5 @@ def foreign(host: str) -> Iterator[str]:
         try:
             yield name
         finally:
-            api.remove_image(name, force=True)
+            with contextlib.suppress(docker.errors.ImageNotFound):
+                api.remove_image(name, force=True)
