@@ -40,7 +40,7 @@ def told_apart(case: Case, today: RunRecord) -> Caught | None:
             return "good" if probe.record.ok else "bad" if alike else "other"
         return "bad" if effect_of(case, probe.record).matters else "good"
 
-    return drill(case, case.inputs, case.inputs, answering(case, outcome))
+    return drill(case, case.inputs, answering(case, outcome))
 
 
 def answering(case: Case, outcome: Callable[[Probe], Outcome]) -> Answer:

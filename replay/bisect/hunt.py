@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replay.bisect.case import NOTHING, Case
 from replay.bisect.effect import distance
-from replay.bisect.search import Found, Outcome, Taken, closed, drive, narrow, sweep
+from replay.bisect.search import Found, Outcome, Taken, closed, drive, in_order, narrow, sweep
 from replay.record import RunRecord
 
 Answer = Callable[[list[Taken]], dict[Taken, Outcome]]
@@ -29,17 +29,15 @@ def hunt(case: Case, scope: Taken, answer: Answer) -> Caught:
     guilty = case.atoms_in(coarse.guilty)
     if not case.options.drill or len(guilty) == len(coarse.guilty):
         return Caught(coarse)
-    return drill(case, scope, guilty, answer)
+    # What the sweep showed of whole layers is told: what was cleared as a whole is not looked at one by one.
+    return drill(case, scope, answer, {case.atoms_in(layers): result for layers, result in coarse.outcomes.items()})
 
 
-def drill(case: Case, scope: Taken, guilty: Taken, answer: Answer) -> Caught:
-    """Find what breaks GOOD and mends BAD among the atoms of `scope`, where only the `guilty` are suspected."""
+def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome] | None = None) -> Caught:
+    """Find what breaks GOOD and mends BAD among the atoms of `scope`, given outcomes that are known already."""
     requires = _between_atoms(case, scope)
-    # The guilty layers' atoms come last: what was cleared as a whole is not looked at one by one.
-    order = [atom for atom in case.prober.atoms if atom in scope and atom not in guilty]
-    order += [atom for atom in case.prober.atoms if atom in scope and atom in guilty]
-    order = order if _consistent(order, requires) else [atom for atom in case.prober.atoms if atom in scope]
-    found = drive(narrow(order, requires), answer)
+    order = [name for atoms in in_order([n for n in case.prober.atoms if n in scope], requires) for name in atoms]
+    found = drive(narrow(order, requires, told=told, width=case.options.jobs), answer)
     carried = _carried(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
@@ -111,12 +109,6 @@ def _between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
 
 def _backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
     return {name: frozenset(other for other in scope if name in requires.get(other, NOTHING)) for name in scope}
-
-
-def _consistent(order: list[str], requires: Mapping[str, Taken]) -> bool:
-    """Whether every prefix holds what it requires."""
-    place = {name: number for number, name in enumerate(order)}
-    return all(place[other] < place[name] for name in order for other in requires[name])
 
 
 def _carried(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
