@@ -199,7 +199,7 @@ class _Work:
         else:
             both = [self.sides.key_expressions(column) for column in self.key]
             joins = [{f"j{place}": pair[side] for place, pair in enumerate(both) if pair} for side in (0, 1)]
-            on = " and ".join(f"g.{alias} is not distinct from b.{alias}" for alias in joins[0]) or "g.rn = b.rn"
+            on = self.sides.joined(list(joins[0]), self.key)
             query = (
                 f"{listed} from {good.relation(labels | picked | joins[0])} g "
                 f"join {bad.relation(picked | joins[1])} b on {on}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 CROWDED = 0.9
 """Share of different keys below which keys are looked at one by one before any join: it could multiply rows."""
 
+SAMPLED = 1000
+"""One row of as many is looked at for keys that are there very often."""
+
 HOT = 50
-"""Times that a key may come up in one row of a thousand before the same is done."""
+"""Times that a key may come up among these before keys are looked at one by one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,15 @@ class Sides:
         if {str(good), str(bad)} <= {"string", "large_string"}:
             return column, column
         return None
+
+    def joined(self, aliases: Sequence[str], key: Sequence[str]) -> str:
+        """Return the condition that rows g and b belong together; a null equals a null, which costs where it can be."""
+        never_null = self.good.filled & self.bad.filled
+        tests = [
+            f"g.{alias} = b.{alias}" if column in never_null else f"g.{alias} is not distinct from b.{alias}"
+            for alias, column in zip(aliases, key, strict=True)
+        ]
+        return " and ".join(tests) or "g.rn = b.rn"
 
     def key_expressions(self, name: str) -> tuple[str, str] | None:
         """Return the same for a column of the key: there whole numbers also equal their digits as text."""
@@ -99,7 +112,7 @@ def sieve(connection: duckdb.DuckDBPyConnection, name: str, sides: Sides, key: S
         for side, source in enumerate((sides.good, sides.bad)):
             if _crowded(connection, relations[side], list(keys), source.total):
                 refuse_repeated(connection, name, source, key, side)
-    on = " and ".join(f"g.{k} is not distinct from b.{k}" for k in keys) if key else "g.rn = b.rn"
+    on = sides.joined(list(keys), key)
     connection.execute(
         "create or replace temp table pairs as select case when g.h = b.h then null else g.rn end as g, "
         "case when g.h = b.h then null else b.rn end as b, count(*) as n, "
@@ -146,13 +159,12 @@ def renamed(table: pa.Table, names: Sequence[str], source: Source) -> pa.Table:
 
 
 def _crowded(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str], rows: int) -> bool:
-    """Return whether some keys may be there many times."""
-    listed = ", ".join(keys)
-    (different,) = connection.execute(f"select approx_count_distinct(hash({listed})) from {relation}").fetchall()[0]
-    if different < CROWDED * rows:
-        return True
-    hot = f"select count(*) as n from {relation} where rn % 1000 = 0 group by {listed}"
-    return (connection.execute(f"select max(n) from ({hot})").fetchall()[0][0] or 0) > HOT
+    """Return whether some keys may be there many times: by an estimate of the different ones, and by a sample."""
+    (different, sample) = connection.execute(
+        f"select approx_count_distinct(h), list(h) filter (rn % {SAMPLED} = 0) "
+        f"from (select hash({', '.join(keys)}) as h, rn from {relation})"
+    ).fetchall()[0]
+    return different < CROWDED * rows or max(Counter(sample or [0]).values()) > HOT
 
 
 def _lone_repeated(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str], side: str) -> bool:

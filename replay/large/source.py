@@ -10,16 +10,21 @@ from replay.errors import CompareError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet as pq
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one table, in order; `rows` are the rows of each. `dialect` is how it is written."""
+    """The files of one table, in order; `rows` are the rows of each. `dialect` is how it is written.
+
+    `filled` are columns that are known to hold no null.
+    """
 
     files: tuple[Path, ...]
     rows: tuple[int, ...]
     schema: pa.Schema
     dialect: dict[str, str] = field(default_factory=dict)
+    filled: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -65,7 +70,19 @@ def parquet_source(paths: list[Path], name: str) -> Source:
     schema = metas[0].schema.to_arrow_schema()
     dialect = {"written by": metas[0].created_by or "unknown"}
     dialect |= {f"type of {field.name}": str(field.type) for field in schema}
-    return Source(tuple(paths), tuple(meta.num_rows for meta in metas), schema, dialect)
+    return Source(tuple(paths), tuple(meta.num_rows for meta in metas), schema, dialect, _filled(metas))
+
+
+def _filled(metas: list[pq.FileMetaData]) -> frozenset[str]:
+    """Return the columns of which the files' own statistics say that they hold no null."""
+    names = {metas[0].schema.column(place).path for place in range(metas[0].num_columns)}
+    for meta in metas:
+        for group in (meta.row_group(number) for number in range(meta.num_row_groups)):
+            for column in (group.column(place) for place in range(group.num_columns)):
+                statistics = column.statistics
+                if statistics is None or not statistics.has_null_count or statistics.null_count:
+                    names.discard(column.path_in_schema)
+    return frozenset(names)
 
 
 def exact(kind: pa.DataType) -> bool:
