@@ -57,12 +57,16 @@ class Timings:
 
 @dataclass(frozen=True)
 class Workbench:
-    """What every execution needs besides the release: where it is kept, where it runs, who watches."""
+    """What every execution needs besides the release: where it is kept, where it runs, who watches.
+
+    `noise` is what repeats of the good state differ in (`rerun.noise_of`): none of that is evidence.
+    """
 
     store: Store
     engine: Engine
     environ: Mapping[str, str]
     progress: Progress = silent
+    noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replay.compare.difference import Difference
+from replay.compare.text import clean
+from replay.compare.tolerance import noise_floor
+from replay.errors import CompareError
 from replay.execute import Order, Workbench, execute
 from replay.layers.release import load
-from replay.outputs import compare_outputs
+from replay.outputs import Noise, compare_outputs
 from replay.record import Host, RunRecord
 
 RECORDED = "recorded"
@@ -33,6 +36,44 @@ def rerun(bench: Workbench, recorded: RunRecord, clock: str | None = RECORDED) -
     `clock` is the time the job reads as it starts: the one it read then, another (UTC, ISO 8601), or None for
     the real one.
     """
+    record = _again(bench, recorded, clock)
+    return Rerun(record, held_against(bench, recorded, record))
+
+
+def noise_of(bench: Workbench, recorded: RunRecord, repeats: int, clock: str | None = RECORDED) -> Noise:
+    """Execute the state of `recorded` some times and return what these repeats differ in, by output and column.
+
+    The record itself takes no part: what differs from it is what a rerun is to find out. At least two repeats.
+    Raises as `rerun` does, and CompareError where repeats do not end alike: no tolerance covers that.
+    """
+    records = []
+    for number in range(repeats):
+        bench.progress(f"noise floor: repeat {number + 1} of {repeats} …")
+        records.append(_again(bench, recorded, clock))
+    exact = replace(bench, noise={})
+    differences = [held_against(exact, records[0], record) for record in records[1:]]
+    for difference in differences:
+        if difference is not None and difference.name == "exit":
+            raise CompareError(
+                f"there is no noise floor: between repeats of the very same state {difference.sentence}",
+                cause="the job fails by chance",
+                do="mend the job first; `replay log` names the repeats",
+            )
+    return noise_floor(differences)
+
+
+def noise_words(noise: Noise, repeats: int) -> str:
+    """Return one line that says which tolerance was measured."""
+    floors = [
+        f"{clean(f'{output}/{place}' if place else output)} {floor:.3g}"
+        for output, places in noise.items()
+        for place, floor in places.items()
+    ]
+    head = f"noise floor of {repeats} repeats"
+    return f"{head}: {', '.join(floors[:8])}{', …' if len(floors) > 8 else ''}" if floors else f"{head}: none"
+
+
+def _again(bench: Workbench, recorded: RunRecord, clock: str | None) -> RunRecord:
     release = load(bench.store, recorded.state)
     order = Order(
         outputs={name: output.spec for name, output in recorded.outputs.items()},
@@ -43,14 +84,14 @@ def rerun(bench: Workbench, recorded: RunRecord, clock: str | None = RECORDED) -
     )
     record = execute(bench, release, order)
     bench.store.add_run(record)
-    return Rerun(record, held_against(bench, recorded, record))
+    return record
 
 
 def held_against(bench: Workbench, recorded: RunRecord, record: RunRecord) -> Difference | None:
     """Return how a run differs from another of the same inputs: its end first, then its outputs."""
     if (recorded.exit_code, recorded.ended) != (record.exit_code, record.ended):
         return Difference("exit", "bytes", f"the job ended with {ending(record)} instead of {ending(recorded)}")
-    return compare_outputs(recorded.outputs, record.outputs, bench.store)
+    return compare_outputs(recorded.outputs, record.outputs, bench.store, bench.noise)
 
 
 def ending(record: RunRecord) -> str:

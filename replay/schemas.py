@@ -133,6 +133,9 @@ class Rerun(_Printed):
     reruns: list[Repetition]
     host_differences: list[str]
     not_held: dict[str, str] = Field(description="what the engine could not hold fixed, and why")
+    noise: dict[str, dict[str, float]] = Field(
+        description="with --noise: what repeats of the state differ in, by output and column or path"
+    )
 
 
 class Compare(_Printed):

@@ -26,7 +26,8 @@ NOTHING: Taken = frozenset()
 class Options:
     """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers; `history`: a git
     repository to look for commits in; `hold_clock`: each end reads the time it read when it was recorded, else
-    every probe reads the real one.
+    every probe reads the real one; `noise`: executions of GOOD beforehand, whose differences among themselves are
+    no evidence (0: none).
     """
 
     jobs: int = 1
@@ -38,6 +39,7 @@ class Options:
     test: Test | None = None
     test_name: str = ""
     history: Path | None = None
+    noise: int = 0
 
 
 def requires_of(pair: Pair) -> dict[str, frozenset[str]]:

@@ -19,7 +19,7 @@ from replay.rerun import ending
 def effect_of(case: Case, today: RunRecord) -> DataEffect:
     """Return what today's data does to the outputs of good execution."""
     try:
-        return data_effect(case.good, today, case.bench.store)
+        return data_effect(case.good, today, case.bench.store, case.bench.noise)
     except CompareError as error:
         return DataEffect(True, True, f"its outputs cannot be compared any more: {error.what}")
 

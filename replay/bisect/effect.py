@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replay.bisect.verdict import DataEffect
 from replay.errors import CompareError
-from replay.outputs import compare_outputs, divergence_of, key_overlap, shift_of
+from replay.outputs import Noise, compare_outputs, divergence_of, key_overlap, shift_of
 from replay.record import RunRecord
 from replay.store.base import Store
 
@@ -15,7 +15,7 @@ MATERIAL = 0.05
 """Mean movement of the outputs (in standard deviations, or share of cells) from which data is a cause of its own."""
 
 
-def data_effect(good: RunRecord, today: RunRecord, store: Store) -> DataEffect:
+def data_effect(good: RunRecord, today: RunRecord, store: Store, noise: Noise | None = None) -> DataEffect:
     """Compare good execution over the good data with good execution over today's.
 
     Row by row where both hold the same rows; by distribution where today's rows are new, because then
@@ -28,7 +28,7 @@ def data_effect(good: RunRecord, today: RunRecord, store: Store) -> DataEffect:
     if overlap is not None and overlap < SAME_ROWS:
         said = moved or "no output's distribution moved"
         return DataEffect(bool(shifts), bool(shifts), f"{1 - overlap:.0%} of the rows are new; {said}")
-    difference = compare_outputs(good.outputs, today.outputs, store, common_rows=overlap is not None)
+    difference = compare_outputs(good.outputs, today.outputs, store, noise, common_rows=overlap is not None)
     matters = difference is not None and difference.matters
     if not matters:
         return DataEffect(bool(shifts), bool(shifts), moved or "the outputs of the rows that both have are equal")

@@ -19,7 +19,7 @@ from replay.execute import Order, Workbench
 from replay.history import origins
 from replay.layers.release import Pair, load, workspace
 from replay.record import RunRecord
-from replay.rerun import held_against
+from replay.rerun import RECORDED, held_against, noise_of, noise_words
 from replay.store.base import Store
 
 
@@ -28,7 +28,12 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
 
     Raises ReplayError where the two runs cannot be compared at all (other jobs, a GOOD that failed).
     """
+    if options.noise:
+        clock = RECORDED if options.hold_clock else None
+        bench = replace(bench, noise=noise_of(bench, good, options.noise, clock))
     case = _open(bench, good, bad, options)
+    if options.noise:
+        case.lines.append(noise_words(bench.noise, options.noise))
     stopped = endpoints.check(case)
     if stopped is not None:
         return stopped

@@ -10,6 +10,7 @@ import typer
 from replay.cli import options
 from replay.cli.console import done, progress, result
 from replay.cli.session import Session
+from replay.errors import ConfigError
 
 if TYPE_CHECKING:
     from replay.compare.difference import Difference
@@ -55,6 +56,7 @@ def diff(
 def rerun(
     ref: options.Ref,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times.")] = 1,
+    noise: options.Noise = 0,
     clock: options.RerunClock = "recorded",
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
@@ -67,14 +69,19 @@ def rerun(
     The job reads the time it read then, and its clock goes on from there. Needs no network. Exit code 0
     reproduced, 1 different, 2 trouble.
     """
+    from dataclasses import replace
+
     from replay.report import text
-    from replay.rerun import RECORDED, host_differences
+    from replay.rerun import RECORDED, host_differences, noise_of, noise_words
     from replay.rerun import rerun as again
 
     session = Session(store, engine.choice)
     recorded = session.run(session.store(), ref)
     at = clock if clock == RECORDED else options.moment(clock)
     bench = session.repeating(recorded)
+    if options.enough(noise):
+        bench = replace(bench, noise=noise_of(bench, recorded, noise, at))
+        progress(noise_words(bench.noise, noise))
     repeats: list[Rerun] = []
     for number in range(repeat):
         progress(f"rerun {number + 1} of {repeat} …")
@@ -95,6 +102,7 @@ def rerun(
         ],
         "host_differences": hosts,
         "not_held": repeats[-1].record.not_held,
+        "noise": bench.noise,
     }
     result(as_json, document, text.reruns(recorded, repeats, hosts))
     done(0 if reproduced else 1)
@@ -113,6 +121,7 @@ def compare(
     ] = None,
     atol: Annotated[Optional[float], typer.Option("--atol", min=0, help="Absolute tolerance.")] = None,  # noqa: UP045
     rtol: Annotated[Optional[float], typer.Option("--rtol", min=0, help="Relative tolerance.")] = None,  # noqa: UP045
+    noise: options.Noise = 0,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
@@ -127,26 +136,38 @@ def compare(
 
     columns = tuple(part for part in (key or "").split(",") if part)
     spec = OutputSpec(path="", key=columns, decision=decision, atol=_text(atol), rtol=_text(rtol))
-    difference = _difference(a, b, spec, store, override=bool(key or decision or atol or rtol))
+    asked = bool(key or decision or atol is not None or rtol is not None)
+    difference = _difference(a, b, spec, store, override=asked, noise=options.enough(noise))
     document = {"a": a, "b": b, "difference": difference.as_json() if difference else None}
     result(as_json, document, text.compared(difference))
     done(1 if difference is not None and difference.matters else 0)
 
 
-def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool) -> Difference | None:
+def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool, noise: int) -> Difference | None:
     from replay.outputs import compare_outputs, compare_paths
     from replay.record import OutputSpec
+    from replay.rerun import noise_of, noise_words
 
     declared = spec if isinstance(spec, OutputSpec) else OutputSpec(path="")
     if Path(a).exists() and Path(b).exists():
+        if noise:
+            raise ConfigError(
+                "--noise needs recorded runs: a file cannot be run again",
+                cause="both name files or folders",
+                do="name two runs (replay log), or declare a tolerance with --atol or --rtol",
+            )
         return compare_paths(Path(a), Path(b), declared)
     session = Session(store)
     kept = session.store()
-    one, other = session.run(kept, a).outputs, session.run(kept, b).outputs
+    recorded = session.run(kept, a)
+    one, other = recorded.outputs, session.run(kept, b).outputs
     if override:
         asked = {k: v for k, v in declared.model_dump().items() if v and k != "path"}
         one = {n: o.model_copy(update={"spec": o.spec.model_copy(update=asked)}) for n, o in one.items()}
-    return compare_outputs(one, other, kept)
+    floor = noise_of(session.repeating(recorded), recorded, noise) if noise else {}
+    if noise:
+        progress(noise_words(floor, noise))
+    return compare_outputs(one, other, kept, floor)
 
 
 def _text(number: float | None) -> str | None:

@@ -31,6 +31,7 @@ def bisect(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")] = False,
     fresh: Fresh = False,
     repeat: Repeat = 2,
+    noise: options.Noise = 0,
     layers: Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")] = False,
     clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
@@ -61,6 +62,7 @@ def bisect(
         "test_name": test or "",
         "drill": not layers,
         "hold_clock": clock == "recorded",
+        "noise": options.enough(noise),
     }
     found = _investigate(session, (one, other), jobs, repeat, fresh, **more)
     _report(found, one, other, html, as_json)
@@ -73,6 +75,7 @@ def verify(
     jobs: options.Jobs = 1,
     fresh: Fresh = False,
     repeat: Repeat = 2,
+    noise: options.Noise = 0,
     clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
@@ -91,7 +94,8 @@ def verify(
     session = Session(store, engine.choice)
     kept = session.store()
     one, other = session.run(kept, baseline), session.run(kept, candidate)
-    found = _investigate(session, (one, other), jobs, repeat, fresh, hold_clock=clock == "recorded")
+    held = clock == "recorded"
+    found = _investigate(session, (one, other), jobs, repeat, fresh, hold_clock=held, noise=options.enough(noise))
     code = GATE[found.verdict]
     if not as_json:
         say({0: "GATE     open", 1: "GATE     closed", 3: "GATE     undecided"}[code])

@@ -76,8 +76,25 @@ ProbeClock = Annotated[
 ]
 Ref = Annotated[str, typer.Argument(help="A run or state: an id or unique prefix, a tag, last, last~1.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Probes to run side by side.")]
+Noise = Annotated[
+    int,
+    typer.Option("--noise", min=0, max=50, help="Repeat the first run so often; where these differ is no evidence."),
+]
 Html = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--html", help="Also write a report that one can look at, as one HTML file."),
 ]
 KeepBase = Annotated[bool, typer.Option("--keep-base", help="Keep the base image's own layers in the store, too.")]
+
+
+def enough(noise: int) -> int:
+    """Return how often to repeat. Raises ConfigError for once: one run differs from nothing."""
+    from replay.errors import ConfigError
+
+    if noise == 1:
+        raise ConfigError(
+            "--noise 1 measures nothing",
+            cause="one repeat has none to differ from",
+            do="ask for two or more, for example --noise 3",
+        )
+    return noise
