@@ -10,7 +10,6 @@ from replay.bisect.judge import settled
 from replay.bisect.probe import Prober
 from replay.bisect.search import Found, Outcome, Taken, in_order
 from replay.bisect.verdict import CLOCK, DataEffect, Evidence, Group, Kind, Verdict
-from replay.compare.difference import Difference
 from replay.execute import Workbench
 from replay.layers.release import Pair, keep
 from replay.record import RunRecord
@@ -189,11 +188,3 @@ class Case:
             if (mended, 0) in self.prober.done:
                 return keep(self.prober.release(mended), self.bench.store)
         return None
-
-
-def first(difference: Difference) -> str:
-    """Return the first finding that matters, one output's summary rather than one column's."""
-    leaf = difference
-    if leaf.kind == "group" and leaf.children:
-        leaf = next((child for child in leaf.children if child.matters), leaf.children[0])
-    return leaf.sentence

@@ -33,7 +33,7 @@ def data_effect(good: RunRecord, today: RunRecord, store: Store, noise: Noise | 
     if not matters:
         return DataEffect(bool(shifts), bool(shifts), moved or "the outputs of the rows that both have are equal")
     distance = divergence_of(good.outputs, today.outputs, store)
-    said = difference.lines()[0] if difference else ""
+    said = difference.headline if difference else ""
     return DataEffect(True, bool(shifts) or distance >= MATERIAL, moved or said)
 
 

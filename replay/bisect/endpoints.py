@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay.bisect.case import NOTHING, Case, first
+from replay.bisect.case import NOTHING, Case
 from replay.bisect.judge import judge
 from replay.bisect.probe import Probe
 from replay.bisect.search import Taken
@@ -59,7 +59,7 @@ def _clock_matters(case: Case, probes: list[Probe], swapped: list[Taken]) -> boo
         run = next(probe.record for probe in probes if probe.taken == side)
         difference = None if run is None else held_against(case.bench, record, run)
         if run is None or (difference is not None and difference.matters):
-            told = "could not be run" if difference is None else f"gives other outputs ({first(difference)})"
+            told = "could not be run" if difference is None else f"gives other outputs ({difference.headline})"
             case.lines.append(f"{name} at the other's time {told}")
             return True
     return False
@@ -79,7 +79,7 @@ def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name:
     if any(difference is not None and difference.matters for difference in among):
         return case.stop(
             "nondeterministic",
-            f"the job is nondeterministic: {name} differs between reruns of the very same state ({first(shown)})",
+            f"the job is nondeterministic: {name} differs between reruns of the very same state ({shown.headline})",
             "fix its seeds (PYTHONHASHSEED, random_state, thread counts) or declare a tolerance, then bind again",
         )
     hosts = host_differences(recorded.host, repeats[0].host)
@@ -87,7 +87,7 @@ def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name:
     return case.stop(
         "outside-the-state",
         f"the cause lies outside the recorded layers: {name} does not reproduce its record, although its reruns "
-        f"agree with each other ({first(shown)}){where}",
+        f"agree with each other ({shown.headline}){where}",
         "look at what is not held: " + ("; ".join(case.not_held()) or "nothing is known not to be held"),
     )
 
@@ -99,7 +99,7 @@ def _same_state(case: Case) -> Verdict:
     hosts = host_differences(case.good.host, case.bad.host)
     return case.stop(
         "outside-the-state",
-        f"both runs are bound to one state and their outputs differ ({first(difference)}): not in the recorded "
+        f"both runs are bound to one state and their outputs differ ({difference.headline}): not in the recorded "
         "state; nondeterminism or host" + (": " + "; ".join(hosts[:4]) if hosts else ""),
         "rerun both with `replay rerun --repeat 5`; look at what is not held: " + "; ".join(case.not_held()),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from replay.bisect import endpoints
-from replay.bisect.case import NOTHING, Case, Options, atoms_of, clock_change, first, layers_of, requires_of
+from replay.bisect.case import NOTHING, Case, Options, atoms_of, clock_change, layers_of, requires_of
 from replay.bisect.counterfactual import answering, broken, effect_of, execution_share, parts_of, told_apart
 from replay.bisect.hunt import Answer, Caught, hunt, shares
 from replay.bisect.judge import judge
@@ -249,4 +249,4 @@ def _moved(case: Case, reference: RunRecord) -> str:
         difference = held_against(case.bench, reference, case.bad)
     except CompareError as error:
         return error.what
-    return first(difference) if difference else "not at all"
+    return difference.headline if difference else "not at all"

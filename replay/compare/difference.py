@@ -47,6 +47,13 @@ class Difference:
             return any(child.matters for child in self.children)
         return self.kind not in HARMLESS
 
+    @property
+    def headline(self) -> str:
+        """The first finding that matters: one output's summary rather than how many differ or one column's."""
+        if self.kind != "group" or not self.children:
+            return self.sentence
+        return next((child for child in self.children if child.matters), self.children[0]).sentence
+
     def lines(self, indent: int = 0) -> list[str]:
         """Return the tree as indented lines, this finding first."""
         below = [line for child in self.children for line in child.lines(indent + 1)]

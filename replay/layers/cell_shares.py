@@ -17,7 +17,7 @@ from replay.layers.contract import Column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NUMBER = r"^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*$"
+NUMBER = r"^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*$"
 _WHOLE = r"^\s*[-+]?\d+\s*$"
 _DATED = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 
@@ -107,7 +107,7 @@ def _of_type(cells: Cells) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    number, number2 = _like(cells.good, _NUMBER), _like(cells.bad, _NUMBER)
+    number, number2 = _like(cells.good, NUMBER), _like(cells.bad, NUMBER)
     both = pc.and_(number, number2)
     values = [
         pc.if_else(both, pc.utf8_trim_whitespace(side), None).cast(pa.float64()) for side in (cells.good, cells.bad)

@@ -243,11 +243,15 @@ def _retyped(before: Column, after: Column, good: Contract, bad: Contract) -> bo
     Floats that all happen to be whole, and codes that happen to have no leading zero, are no new type unless
     decimals, or zeros, were to be expected. Text is another matter: a single cell decides how all are read.
     """
+    cells, cells2 = good.rows - before.nulls, bad.rows - after.nulls
+    if before.type == after.type == "text" and before.style == after.style in MOSTLY:
+        return rates_differ(before.deciding, cells, after.deciding, cells2)
     if before.type == after.type:
-        return good.format == bad.format != "csv" and before.style != after.style
+        # Of a text the style says what most of it is: numbers, dates, numbers with a decimal comma.
+        same = good.format == bad.format and (before.type == "text" or good.format != "csv")
+        return same and before.style != after.style
     if "empty" in (before.type, after.type):
         return False
-    cells, cells2 = good.rows - before.nulls, bad.rows - after.nulls
     if good.format == bad.format == "csv" and {before.type, after.type} in ({"int", "float"}, {"int", "code"}):
         return _missed(before.deciding, cells, cells2) or _missed(after.deciding, cells2, cells)
     return True

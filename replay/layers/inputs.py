@@ -13,9 +13,11 @@ from replay.layers import sheet
 from replay.layers.alignment import align
 from replay.layers.cell_shares import VALUES, Cells, shared_out
 from replay.layers.contract import Contract
-from replay.layers.contract_changes import Partners, contract_changes, escaped, partners, quoted
+from replay.layers.contract_changes import Partners, contract_changes, escaped, partners
 from replay.layers.data import DataLayer, Snapshot, content, swapped
 from replay.layers.hybrid import Hybrid, Pairing
+from replay.layers.moved import moved as told
+from replay.layers.moved import shifts
 from replay.layers.schema import SchemaLayer, contract_of
 from replay.layers.sheet import Sheet
 from replay.state import Change, FileEntry
@@ -122,7 +124,18 @@ def _between(name: str, good: Views, bad: Views, store: Store) -> Between:
 
 def _whole(name: str, good: Views, bad: Views, schema: tuple[Change, ...] | list[Change]) -> tuple[Change, ...]:
     """Return the changes of a source that is swapped whole: none is taken without the others."""
-    own = [*schema, *swapped(name, good.data, bad.data)]
+    return _tied_together([*schema, *swapped(name, good.data, bad.data)])
+
+
+def _other_rows(name: str, sheets: tuple[Sheet, Sheet], pairs: list[Partners]) -> Change:
+    """Return the change of a source whose rows are others: how many, and which columns shifted."""
+    good, bad = (f"{sheet.rows:,} rows" for sheet in sheets)
+    far = shifts(sheets, pairs)
+    return Change(name=f"data/{name}", before=good, after=f"{bad}, others" + (f"; {far}" if far else ""))
+
+
+def _tied_together(own: list[Change]) -> tuple[Change, ...]:
+    """Return changes of which none is taken without the others."""
     if len(own) < 2:
         return tuple(own)
     first, rest = own[0], tuple(change.name for change in own[1:])
@@ -140,7 +153,8 @@ def _compared(
     pairs = partners(*contracts)
     partner = _aligned(snapshots[0].key, pairs, sheets)
     if partner is None:
-        return None
+        own = _tied_together([*contract_changes(name, *contracts), _other_rows(name, sheets, pairs)])
+        return Between(own)
     return _Comparison(name, contracts, sheets, pairs, partner).between()
 
 
@@ -229,7 +243,8 @@ class _Comparison:
         shares = shared_out(cells, wanted, pair.good, pair.bad, there)
         moved = None
         if VALUES in shares:
-            moved = self._moved(names[VALUES], cells, shares[VALUES])
+            before, after = told(cells, shares[VALUES])
+            moved = Change(name=names[VALUES], before=before, after=after)
         stored = self.sheets[0].types and self.sheets[0].types[pair.here] != self.sheets[1].types[pair.there]
         pairing = Pairing(
             pair.here,
@@ -239,17 +254,6 @@ class _Comparison:
             stored=names["type"] if stored and names["type"] in listed else None,
         )
         return pairing, moved
-
-    def _moved(self, name: str, cells: Cells, mask: pa.Array) -> Change:
-        import pyarrow.compute as pc
-
-        first = pc.index(mask, True).as_py()
-        count = pc.sum(mask).as_py()
-        before, after = (
-            "nothing" if side[first].as_py() is None else quoted(str(side[first].as_py()))
-            for side in (cells.good, cells.bad)
-        )
-        return Change(name=name, before=before, after=f"{after} in row {first + 1}; {_cells(count)} in all")
 
     def _rows(self) -> Iterator[Change]:
         import pyarrow as pa
@@ -325,7 +329,3 @@ def _tied(name: str, names: list[str], hybrid: Hybrid) -> set[str]:
     column = name.rsplit("/", 1)[0].split("/", 1)[1]
     own = {other for other in names if other != name and other.split("/", 1)[1].startswith(column)}
     return own or set(names) - {name}
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count:,} cells"
