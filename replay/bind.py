@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replay.adopt import Platform, existing
-from replay.config import Config
+from replay.config import Config, Runtime
 from replay.engines.base import ImageEngine
 from replay.environment.base import Base
 from replay.environment.installed import installed
-from replay.environment.lock import lock
+from replay.environment.lock import lock, relock
+from replay.environment.packages import PackageSet
+from replay.environment.pinned import FILE
 from replay.environment.selection import Selection
-from replay.errors import EngineError
+from replay.errors import EngineError, LockError
 from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
@@ -108,17 +110,54 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
     if bench.engine.name == "here":
         return Platform(base, installed(interpreter, bench.store))
     requirements = project.root / runtime.requirements if runtime.requirements else None
-    selection = Selection(tuple(runtime.extras), None if runtime.groups is None else tuple(runtime.groups))
+    pins = project.root / FILE
+    if upgrade and pins.exists():
+        raise LockError(
+            f"the packages are pinned by {FILE}",
+            cause="a run cannot upgrade what is pinned for review",
+            do="`replay lock --upgrade`, read what changed, then run",
+        )
     locked = lock(
         requirements,
         interpreter,
         bench.store,
-        selection=selection,
+        selection=_selection(runtime),
+        pins=pins if pins.exists() else None,
         upgrade=upgrade,
         progress=bench.progress,
         workshop=EngineWorkshop(bench.engine, base, bench.store, bench.progress),
     )
     return Platform(base, locked)
+
+
+def pin(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[PackageSet | None, PackageSet]:
+    """Write `replay.lock`; return the packages it held before (None: there was none) and those it holds now.
+
+    Raises what `platform` raises; then the file stays as it was.
+    """
+    runtime = project.config.runtime
+    if not runtime.requirements:
+        raise LockError(
+            "there is nothing to lock",
+            cause="replay.toml declares no [runtime] requirements",
+            do='declare them: requirements = "requirements.txt"',
+        )
+    base = bench.engine.base(runtime.base or "", runtime.python)
+    return relock(
+        project.root / runtime.requirements,
+        project.root / FILE,
+        bench.engine.interpreter(base),
+        bench.store,
+        selection=_selection(runtime),
+        upgrade=upgrade,
+        progress=bench.progress,
+        workshop=EngineWorkshop(bench.engine, base, bench.store, bench.progress),
+    )
+
+
+def _selection(runtime: Runtime) -> Selection:
+    groups = None if runtime.groups is None else tuple(runtime.groups)
+    return Selection(tuple(runtime.extras), groups, runtime.locker)
 
 
 def provenance(root: Path) -> Provenance:

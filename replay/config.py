@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -52,6 +52,7 @@ class Runtime(_Table):
         None, description="requirements.txt (loose, pinned, hash-locked), pylock.toml, uv.lock or poetry.lock"
     )
     extras: list[str] = Field([], description="extras wanted of a pylock.toml, uv.lock or poetry.lock")
+    locker: Literal["pip-tools", "uv"] = Field("pip-tools", description="what resolves requirements that are no lock")
     groups: list[str] | None = Field(None, description="its dependency groups; default: those it installs by itself")
     env: list[str] = Field([], description="variables taken from the caller and recorded")
     secrets: list[str] = Field([], description="variables passed through and never recorded")

@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from replay.bisect.verdict import Verdict
 from replay.compare.difference import Kind
 from replay.digest import Digest
+from replay.environment.pinned import Pinned
 from replay.layers.access import AccessLayer
 from replay.layers.data import DataLayer
 from replay.layers.model import ModelLayer
@@ -153,6 +154,22 @@ class Plan(_Printed):
     seconds: float = Field(description="about how long the jobs of all probes take, one after the other")
 
 
+class LockChange(_Printed):
+    """A package that is not what it was before."""
+
+    name: str = Field(description="`runtime/packages/NAME`")
+    before: str | None = Field(description="version and wheel (short); null where it was not there")
+    after: str | None
+
+
+class Lock(_Printed):
+    """`replay lock --json`."""
+
+    file: str
+    packages: int = Field(description="how many it pins now")
+    changes: list[LockChange]
+
+
 class DoctorCheck(_Printed):
     """One thing that was looked at."""
 
@@ -195,6 +212,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "cli-log": Log,
     "cli-show": Show,
     "cli-tag": Tag,
+    "cli-lock": Lock,
+    "replay-lock": Pinned,
     "cli-diff": Diff,
     "cli-rerun": Rerun,
     "cli-compare": Compare,

@@ -8,8 +8,8 @@ from pathlib import Path
 from replay.digest import canonical, of_bytes, of_file
 
 _LEFT_OUT = {".git", ".hg", ".svn", ".replay", ".venv", "venv", ".tox", ".nox", "__pycache__", "node_modules"}
-_LEFT_OUT |= {".mypy_cache", ".pytest_cache", ".ruff_cache", "build", "dist"}
-"""Folders of a project that are no part of its source."""
+_LEFT_OUT |= {".mypy_cache", ".pytest_cache", ".ruff_cache", "build", "dist", "replay.lock"}
+"""What in a project is no part of its source."""
 
 
 def left_out(name: str) -> bool:

@@ -64,16 +64,31 @@ class Question:
         return ["--find-links", str(self.offered)] if self.offered else []
 
 
-def choose(question: Question) -> Path:
-    """Resolve with pip-tools; return the file of pinned versions. Raises LockError."""
-    folder = question.folder
-    pins = folder / "pins.txt"
-    options = ["--no-config", "--allow-unsafe", "--strip-extras", "--no-annotate", "--no-header", "--upgrade"]
+def choose(question: Question, prefer: Mapping[str, str]) -> Path:
+    """Resolve with pip-tools; return the file of pinned versions. Raises LockError.
+
+    Versions in `prefer` (by package) are kept where the requirements allow them.
+    """
+    pins = write_pins(question, prefer)
+    options = ["--no-config", "--allow-unsafe", "--strip-extras", "--no-annotate", "--no-header"]
     options += ["--no-emit-options", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
-    options += ["--cache-dir", str(folder / "pip-tools"), "--pip-args", "--only-binary=:all:"]
+    options += ["--pip-args", "--only-binary=:all:", *([] if prefer else ["--upgrade"])]
     arguments = ["compile", *options, *question.links, "--output-file", str(pins), str(question.file.resolve())]
     _run(arguments, question)
     return pins
+
+
+def write_pins(question: Question, versions: Mapping[str, str]) -> Path:
+    """Write versions as the file of pins that a resolver starts from."""
+    pins = question.folder / "pins.txt"
+    pins.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
+    return pins
+
+
+def places(question: Question) -> dict[str, Any]:
+    """Return where pip looks for packages, credentials and all. Raises LockError."""
+    _run(["places"], question)
+    return dict(json.loads((question.folder / "places.json").read_text(encoding="utf-8")))
 
 
 def fetch(question: Question, pins: Path | None, *, alone: bool = False) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +15,11 @@ from replay.environment.build import Builder, Workshop
 from replay.environment.closure import TARGET, closure, recall, remember
 from replay.environment.lockfiles import is_lock
 from replay.environment.packages import PackageSet, Wheel
+from replay.environment.pinned import Pinned, fitting
+from replay.environment.pinned import read as read_pins
+from replay.environment.pinned import write as write_pins
 from replay.environment.requirements import Requirements, read
-from replay.environment.resolution import Resolution, index_lines
+from replay.environment.resolution import How, Resolution, index_lines
 from replay.environment.selection import DEFAULT, Selection
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
 from replay.store.base import Store
@@ -37,6 +40,7 @@ def lock(
     store: Store,
     *,
     selection: Selection = DEFAULT,
+    pins: Path | None = None,
     upgrade: bool = False,
     offline: bool = False,
     progress: Progress = quiet,
@@ -48,11 +52,60 @@ def lock(
     configuration change, or `upgrade` asks for a new one; while its wheels are in the store no index is asked.
     With `offline` none is asked in any case. A hash-locked file, `pylock.toml`, `uv.lock` or `poetry.lock` is
     taken as it is, its hashes verified; `selection` says which of its extras and groups. What exists as source
-    only is built in the `workshop`; without one it is refused.
+    only is built in the `workshop`; without one it is refused. `pins` is a `replay.lock` that decides; what it no
+    longer fits is an error.
     Raises LockError where there is no closure, WheelError where a locked wheel can no longer be had.
     """
     locker = _Locker(interpreter, store, selection, upgrade, offline, progress, workshop)
-    return locker.lock(requirements)
+    return locker.lock(requirements, pins)
+
+
+def relock(
+    requirements: Path,
+    pins: Path,
+    interpreter: Interpreter,
+    store: Store,
+    *,
+    selection: Selection = DEFAULT,
+    upgrade: bool = False,
+    progress: Progress = quiet,
+    workshop: Workshop | None = None,
+) -> tuple[PackageSet | None, PackageSet]:
+    """Write the closure of `requirements` to the file `pins`; return what it held before, and what it holds now.
+
+    Versions stay where the requirements still allow them, unless `upgrade` asks for the newest. Raises LockError,
+    WheelError, StoreError; then the file stays as it was.
+    """
+    if is_lock(requirements):
+        raise LockError(
+            f"{str(requirements)!r} is a lock already",
+            cause="it is taken as it is; nothing is resolved that could be pinned",
+            do="update it with the tool that wrote it",
+        )
+    asked = read(requirements)
+    before = _pinned(pins)
+    locker = _Locker(interpreter, store, selection, upgrade, False, progress, workshop)
+    if before is not None and before.requirements == asked.key and not upgrade and _fits(pins, asked, interpreter):
+        return before.packages, locker.lock(requirements, pins)
+    packages = locker.anew(asked, None if upgrade or before is None else before.packages)
+    write_pins(pins, asked, packages)
+    return before.packages if before else None, packages
+
+
+def _pinned(path: Path) -> Pinned | None:
+    """Return what the file pins; one that cannot be read is written over."""
+    try:
+        return read_pins(path) if path.exists() else None
+    except LockError:
+        return None
+
+
+def _fits(pins: Path, asked: Requirements, interpreter: Interpreter) -> bool:
+    try:
+        fitting(pins, asked, interpreter)
+    except LockError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -68,7 +121,7 @@ class _Locker:
     workshop: Workshop | None
     depth: int = 0
 
-    def lock(self, requirements: Path | None) -> PackageSet:
+    def lock(self, requirements: Path | None, pins: Path | None = None) -> PackageSet:
         """See `lock`."""
         if requirements is not None and is_lock(requirements):
             builder = self._builder(())
@@ -76,10 +129,15 @@ class _Locker:
         asked = read(requirements) if requirements is not None else None
         if asked is None or asked.empty:
             return closure(self.interpreter, {})
-        key = _key(asked, self.interpreter)
-        known = recall(key, self.store)
+        if pins is not None:
+            return self._complete(fitting(pins, asked, self.interpreter), asked)
+        known = recall(self._key(asked), self.store)
         if known is not None and not (self.upgrade and not self.offline):
             return self._complete(known, asked)
+        return self.anew(asked)
+
+    def anew(self, asked: Requirements, prefer: PackageSet | None = None) -> PackageSet:
+        """Resolve, with the versions of `prefer` where they are still allowed."""
         if self.offline:
             raise LockError(
                 f"the requirements {str(asked.path)!r} are not locked for Python {self.interpreter.version}",
@@ -89,14 +147,21 @@ class _Locker:
         target = f"Python {self.interpreter.version} on {self.interpreter.platforms[0]}"
         self.progress(f"resolving {asked.path.name} for {target}")
         with self._scratch() as folder:
-            packages = closure(self.interpreter, self._resolution(asked, folder).wheels())
-            remember(key, packages, self.store, folder)
+            versions = {name: wheel.version for name, wheel in prefer.wheels.items()} if prefer else {}
+            packages = closure(self.interpreter, self._resolution(asked, folder, versions).wheels())
+            remember(self._key(asked), packages, self.store, folder)
         self.progress(f"locked {len(packages.wheels)} packages")
         return packages
 
-    def _resolution(self, asked: Requirements, folder: Path) -> Resolution:
+    def _key(self, asked: Requirements) -> str:
+        target = self.interpreter.model_dump(mode="json", include=TARGET)
+        document = {"format": 1, "asked": asked.key, "target": target, "index": index.configuration()}
+        return of_bytes(canonical({**document, "locker": self.selection.locker}))
+
+    def _resolution(self, asked: Requirements, folder: Path, prefer: Mapping[str, str] | None = None) -> Resolution:
         builder = self._builder(index_lines(asked))
-        return Resolution(asked, self.interpreter, self.store, folder, builder, self.progress)
+        how = How(self.selection.locker, prefer or {})
+        return Resolution(asked, self.interpreter, self.store, folder, builder, self.progress, how)
 
     def _builder(self, indexes: Sequence[str]) -> Builder:
         """Return what builds source; what that needs is looked for where the requirements are."""
@@ -158,12 +223,6 @@ def ensure(packages: PackageSet, store: Store) -> None:
             cause="they were removed, or the state came here without its blobs",
             do="pull the state from where it is whole, or lock its requirements again while an index has the files",
         )
-
-
-def _key(asked: Requirements, interpreter: Interpreter) -> str:
-    target = interpreter.model_dump(mode="json", include=TARGET)
-    document = {"format": 1, "asked": asked.key, "target": target, "index": index.configuration()}
-    return of_bytes(canonical(document))
 
 
 def _gone(wheels: list[Wheel], cause: str) -> WheelError:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from replay.environment import fromsource, index
+from replay.environment import fromsource, index, uv
 from replay.environment.base import Interpreter
 from replay.environment.build import Builder
 from replay.environment.closure import keep
 from replay.environment.packages import Wheel
 from replay.environment.requirements import Line, Requirements, without_credentials
+from replay.environment.selection import Locker
 from replay.environment.sources import Sourced
 from replay.environment.trouble import SourceOnly
 from replay.errors import LockError
@@ -24,6 +25,14 @@ from replay.store.base import Store
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 _HASH = re.compile(r"--hash[= ](\S+:\S+)")
 _OF_INDEXES = re.compile(r"^(-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--trusted-host|--pre)\b")
+
+
+@dataclass(frozen=True)
+class How:
+    """Which tool chooses versions, and which of them it prefers (by package)."""
+
+    locker: Locker = "pip-tools"
+    prefer: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,6 +45,7 @@ class Resolution:
     folder: Path
     builder: Builder
     progress: Callable[[str], None]
+    how: How = field(default_factory=How)
     _lines: dict[Line, str] = field(default_factory=dict)
     _built: dict[str, Wheel] = field(default_factory=dict)
     _rounds: int = 0
@@ -52,7 +62,8 @@ class Resolution:
             question = self._question()
             try:
                 if pins is None and not self.asked.hashed:
-                    pins = index.choose(question)
+                    choose = uv.choose if self.how.locker == "uv" else index.choose
+                    pins = choose(question, self.how.prefer)
                 self.progress("fetching the wheels")
                 files = index.fetch(question, pins)
                 break

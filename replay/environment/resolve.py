@@ -1,6 +1,6 @@
 """pip-tools and `pip download` for another Python than ours: run as a program in a process of its own.
 
-    python -P resolve.py FOLDER compile|download|obtain ARGUMENT...
+    python -P resolve.py FOLDER compile|download|obtain|places ARGUMENT...
 
 `FOLDER/target.json` is an `Interpreter` document. pip-compile knows no `--python-version` and `pip download`
 knows one but reads markers by its own Python, so both are told the target here, in the three places where pip
@@ -110,10 +110,13 @@ def _note_unanswered(unanswered: list[str]) -> None:
     collector._handle_get_simple_fail = noting
 
 
-def _compile(folder: Path, arguments: list[str]) -> int:  # noqa: ARG001
+def _compile(folder: Path, arguments: list[str]) -> int:
+    from pip._internal.commands import create_command
     from piptools.scripts.compile import cli
 
-    cli.main(arguments, standalone_mode=False)
+    # pip's own cache, so that what is downloaded here for its metadata is not downloaded again.
+    cache = create_command("download").parse_args([])[0].cache_dir or str(folder / "pip-tools")
+    cli.main(["--cache-dir", cache, *arguments], standalone_mode=False)
     return 0
 
 
@@ -151,7 +154,18 @@ def _within(command: Any, run: Callable[[Any, list[str]], int], arguments: list[
     return code
 
 
-_DO = {"compile": _compile, "download": _download, "obtain": _obtain}
+def _places(folder: Path, arguments: list[str]) -> int:  # noqa: ARG001
+    from pip._internal.commands import create_command
+
+    options, _ = create_command("download").parse_args([])
+    names = ("index_url", "extra_index_urls", "find_links", "no_index", "cert", "pre")
+    found = {name: getattr(options, name, None) for name in names}
+    (folder / "places.json").touch(mode=0o600)
+    (folder / "places.json").write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+_DO = {"compile": _compile, "download": _download, "obtain": _obtain, "places": _places}
 
 
 def _describe(error: Exception) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from replay.environment.requirements import without_credentials
 from replay.errors import LockError
+
+Locker = Literal["pip-tools", "uv"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Selection:
 
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] | None = None
+    locker: Locker = "pip-tools"
 
 
 DEFAULT = Selection()
