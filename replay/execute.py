@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from replay.engines import clock
 from replay.engines.base import Engine, RunResult, RunSpec
+from replay.engines.numerics import numerics
 from replay.engines.workspace import discard
 from replay.environment.base import Base
 from replay.environment.installed import installed
@@ -22,7 +23,7 @@ from replay.image.build import rebuildable
 from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
 from replay.layers.release import Release, keep, workspace
-from replay.record import Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
+from replay.record import Host, Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
 from replay.sources.desk import Desk, desk
 from replay.sources.hearing import learned
 from replay.sources.upstream import Upstream
@@ -123,6 +124,8 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
             )
             with timings.phase("run"):
                 result = bench.engine.run(spec)
+        with timings.phase("host"):
+            host = _host(bench, spec, result.host, order) if "numpy" in packages.wheels else result.host
         services.check()
         if order.live:
             with timings.phase("ask"):
@@ -136,7 +139,7 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 findings += tuple(left_out)
     timings.milliseconds["job"] = round(result.seconds * 1000)
     record = _record(bench, release, order, result, outputs, (timings, findings))
-    return record.model_copy(update={"clock": order.clock if held else None, "not_held": open_})
+    return record.model_copy(update={"clock": order.clock if held else None, "not_held": open_, "host": host})
 
 
 def _complete(release: Release, services: Desk, live: Mapping[str, Upstream]) -> Release:
@@ -165,6 +168,12 @@ def _clock(bench: Workbench, order: Order, base: Base) -> tuple[clock.Clock | No
         return None, left
     kept = bench.store.path(bench.store.put_file(file).blob)
     return clock.Clock(clock.seconds(order.clock), kept), left
+
+
+def _host(bench: Workbench, spec: RunSpec, host: Host, order: Order) -> Host:
+    """Return the host with what numpy computes with on it. A probe costs no second run: it takes what is known."""
+    found = numerics(bench.engine, spec, host, bench.store.cache("numerics"), ask=order.reason != "probe")
+    return host.model_copy(update=found.model_dump())
 
 
 def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Path | None, tuple[str, ...]]:

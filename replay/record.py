@@ -44,8 +44,9 @@ class OutputRecord(Document):
 class Host(Document):
     """The machine a run saw. Reported wherever it differs; it cannot be swapped.
 
-    `memory` in MiB; `flags` are the CPU's instruction-set flags, sorted; `blas` names the library and
-    kernel a numeric package reported, where one did.
+    `memory` in MiB; `flags` are the CPU's instruction-set flags, sorted; `gpu` the cards and their driver. `blas`
+    names numpy's library, its kernel and threads, `simd` what numpy uses of the processor beyond its baseline;
+    both None where the job has no numpy, or it was not asked.
     """
 
     machine: str = ""
@@ -56,6 +57,7 @@ class Host(Document):
     memory: int = 0
     gpu: str | None = None
     blas: str | None = None
+    simd: str | None = None
 
 
 class EngineInfo(Document):

@@ -8,7 +8,7 @@ from replay.bisect.probe import Probe
 from replay.bisect.search import Taken
 from replay.bisect.verdict import CLOCK, Verdict
 from replay.record import RunRecord
-from replay.rerun import held_against, host_differences
+from replay.rerun import OTHER_HOST, held_against, host_differences
 
 
 def check(case: Case) -> Verdict | None:
@@ -88,7 +88,9 @@ def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name:
         "outside-the-state",
         f"the cause lies outside the recorded layers: {name} does not reproduce its record, although its reruns "
         f"agree with each other ({shown.headline}){where}",
-        "look at what is not held: " + ("; ".join(case.not_held()) or "nothing is known not to be held"),
+        "look at what is not held: "
+        + ("; ".join(case.not_held()) or "nothing is known not to be held")
+        + (f"; {OTHER_HOST}" if hosts else ""),
     )
 
 

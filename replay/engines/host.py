@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 from pathlib import Path
 
 from replay.record import Host
@@ -48,7 +49,8 @@ def _memory() -> int:
 
 
 def _gpu() -> str | None:
-    """Return the NVIDIA cards' names as their kernel driver lists them, None where there is no driver."""
+    """Return the NVIDIA cards and the version of their kernel driver as it lists them, None where there is none."""
     cards = sorted((_PROC / "driver/nvidia/gpus").glob("*/information"))
     names = [_fields(str(card.relative_to(_PROC))).get("Model", "NVIDIA") for card in cards]
-    return ", ".join(names) or None
+    driver = re.search(r"\s(\d+\.[\d.]+)\s", _fields("driver/nvidia/version").get("NVRM version", ""))
+    return ", ".join([*names, f"driver {driver[1]}"] if driver and names else names) or None

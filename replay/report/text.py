@@ -10,7 +10,7 @@ from replay.digest import short
 from replay.layers.release import Release
 from replay.record import RunRecord
 from replay.report import packages
-from replay.rerun import Rerun, ending
+from replay.rerun import OTHER_HOST, Rerun, ending
 from replay.state import LAYERS, Change
 from replay.store.base import RunEntry
 
@@ -112,6 +112,7 @@ def state(release: Release, record: RunRecord | None) -> str:
         lines += [f"engine {record.engine.name} {record.engine.version}".rstrip(), *outputs(record)]
         host = record.host
         lines.append(f"host   {host.cpu}, {host.cores} cores, {host.memory} MiB, {host.kernel}")
+        lines += [f"       {told}" for told in (host.gpu, host.blas, host.simd) if told]
         if record.provenance.git_commit:
             dirty = " with uncommitted changes" if record.provenance.git_dirty else ""
             lines.append(f"git    {record.provenance.git_commit[:12]}{dirty}")
@@ -163,6 +164,7 @@ def reruns(recorded: RunRecord, repeats: Sequence[Rerun], hosts: Sequence[str]) 
             lines += ["  " + line for line in repeat.difference.lines()]
     if any(not repeat.reproduced for repeat in repeats):
         lines += [f"host differs: {line}" for line in hosts] or ["the hosts are alike"]
+        lines += [OTHER_HOST] if hosts else []
     return "\n".join(lines + not_held(repeats[-1].record.not_held))
 
 
