@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -18,6 +19,11 @@ V = TypeVar("V")
 
 BASE = "runtime/base"
 PACKAGES = "runtime/packages/"
+
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""The variables that say how many threads numeric libraries use; where only the first is set, all go by it."""
+
+THREADS = 4
 
 
 class RuntimeLayer(Document):
@@ -36,9 +42,13 @@ class Runtime(Layer[RuntimeLayer]):
     document = RuntimeLayer
 
     def capture(self, context: Context) -> RuntimeLayer:
-        """Record base and packages as found, and the declared variables as the caller has them."""
+        """Record base and packages as found, and the declared variables as the caller has them.
+
+        Where numpy is locked and nobody says how many threads it computes with, the state does: see `_threads`.
+        """
         declared = context.config.runtime
         env = {name: context.environ[name] for name in declared.env if name in context.environ} | declared.set
+        env |= _threads(context, env)
         return RuntimeLayer(
             base=context.base,
             packages=context.packages,
@@ -99,6 +109,21 @@ class Runtime(Layer[RuntimeLayer]):
             yield BlobRef(listed.blob, listed.size, "application/vnd.replay.contents.v1+json", "contents")
         for wheel in layer.packages.wheels.values():
             yield BlobRef(wheel.blob, wheel.size, "application/vnd.pypa.wheel", wheel.filename)
+
+
+def _threads(context: Context, env: dict[str, str]) -> dict[str, str]:
+    """Return the variable that pins the thread pools of OpenBLAS, MKL, BLIS, Arrow and OpenMP, if it is ours to set.
+
+    They would take as many threads as the machine has cores, and with their number the order of a sum changes. A
+    number of the machine's own would make another state of every machine: it is that of `[job] cpus`, else THREADS.
+    An environment that is taken as it stands stays so.
+    """
+    numpy = context.packages.wheels.get("numpy")
+    ours = numpy is not None and numpy.filename and context.base.contents is None
+    if not ours or any(name in env for name in POOLS):
+        return {}
+    cpus = context.config.job.cpus
+    return {POOLS[0]: str(THREADS if cpus is None else math.ceil(cpus))}
 
 
 def _pick(good: dict[str, V], bad: dict[str, V], prefix: str, taken: frozenset[str]) -> dict[str, V]:
