@@ -130,7 +130,7 @@ def test_a_broken_contract_and_risen_prices_are_two_causes(shop: Shop) -> None:
 
 def test_a_column_the_job_does_not_read_is_cleared(shop: Shop) -> None:
     _, verdict = moved(shop, dearer, lambda row: row.update(paper=row["paper"].upper()))
-    assert verdict["cleared"] == ["schema/customers/paper/categories"]
+    assert verdict["cleared"] == ["schema/customers/paper/categories", "runtime/clock"]
     assert culprits(verdict) == [["data/customers/monthly"]]
 
 
