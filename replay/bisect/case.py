@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from replay.bisect.judge import settled
@@ -62,8 +62,18 @@ def atoms_of(pair: Pair, clock: Change | None = None) -> dict[str, Group]:
     for members in in_order(list(by_name), requires_of(pair)):
         changes = tuple(by_name[name] for name in members)
         tied = len(changes) > 1 and changes[0].layer not in INPUTS
-        atoms[" + ".join(members)] = Group(" + ".join(members), changes, inseparable=tied)
+        commit = _whole_commit(changes, pair.changes) if tied else ""
+        atoms[" + ".join(members)] = Group(" + ".join(members), changes, tied, commit)
     return atoms | ({CLOCK: Group(CLOCK, (clock,))} if clock else {})
+
+
+def _whole_commit(changes: Sequence[Change], among: Sequence[Change]) -> str:
+    """Return the commit, as a change is named, that these changes and no others come from; empty where none is."""
+    commits = {change.commits for change in changes}
+    digits = next(iter(commits))[0].split(" ")[0] if len(commits) == 1 and len(changes[0].commits) == 1 else ""
+    brought = [change for change in among if set(change.commits) & set(changes[0].commits)]
+    alone = len(brought) == len(changes) and all(change.layer == "pipeline" for change in changes)
+    return f"pipeline@{digits}" if digits and alone else ""
 
 
 def layers_of(atoms: Mapping[str, Group]) -> dict[str, Taken]:
@@ -123,7 +133,7 @@ class Case:
     def _layer(self, name: str, own: Taken) -> Group:
         atoms = [group for atom, group in self.prober.atoms.items() if atom in own]
         changes = tuple(change for group in atoms for change in group.changes)
-        return Group(name, changes, inseparable=len(atoms) == 1 and atoms[0].inseparable)
+        return replace(atoms[0], name=name) if len(atoms) == 1 else Group(name, changes)
 
     def atoms_in(self, layers: Taken) -> Taken:
         """Return the atoms that make up these layers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from replay.bisect.search import Taken
-from replay.bisect.verdict import CLOCK, Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence
+from replay.bisect.verdict import CLOCK, Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence, layer_of
 from replay.state import INPUTS
 
 
@@ -63,9 +63,10 @@ def _consistent(breaks: Sequence[Taken], mends: Sequence[Taken]) -> bool:
 def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culprit:
     groups = [evidence.groups[name] for name in evidence.groups if name in members]
     alone: Relation = "inseparable" if groups[0].inseparable else "single"
+    joint: Relation = "inseparable" if _only_as_one(members, mends, evidence) else "together"
     return Culprit(
         changes=tuple(name for group in groups for name in group.names),
-        relation=alone if len(groups) == 1 else "together",
+        relation=alone if len(groups) == 1 else joint,
         share=round(min(1.0, max(0.0, evidence.shares.get(members, 0.0))), 3),
         before={name: group.side(name, after=False) for group in groups for name in group.names},
         after={name: group.side(name, after=True) for group in groups for name in group.names},
@@ -73,6 +74,12 @@ def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culp
         mends=any(mend <= members for mend in mends),
         commits={name: found for group in groups for name in group.names if (found := group.commits(name))},
     )
+
+
+def _only_as_one(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> bool:
+    """Whether no part of a set mends, and mixes that hold some of it and not the rest did not run."""
+    gaps = evidence.found.gaps if evidence.found else ()
+    return members in mends and not any(mend < members for mend in mends) and any(members & {*g.items} for g in gaps)
 
 
 def _data_culprits(evidence: Evidence) -> list[Culprit]:
@@ -117,12 +124,10 @@ def _verdict(
     evidence: Evidence, execution: Sequence[Culprit], by_data: Sequence[Culprit], gaps: tuple[str, ...]
 ) -> Verdict:
     culprits = (*execution, *by_data)
-    layers = {change.split("/", 1)[0] for culprit in culprits for change in culprit.changes}
+    layers = {layer_of(change) for culprit in culprits for change in culprit.changes}
     if layers == {"data"}:
         kind: Kind = "data-drift"
-    elif "data" in layers and any(
-        {change.split("/", 1)[0] for change in culprit.changes} == {"data"} for culprit in culprits
-    ):
+    elif "data" in layers and any({layer_of(change) for change in culprit.changes} == {"data"} for culprit in culprits):
         kind = "both"
     else:
         kind = "model-change" if layers == {"model"} else "execution-state-drift"

@@ -110,20 +110,29 @@ class Verdict(_Result):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def layer_of(name: str) -> str:
+    """Return the layer of a change, or of a commit, by its name."""
+    return Change(name=name).layer
+
+
 @dataclass(frozen=True)
 class Group:
     """Changes that the search takes together: a layer, or an atom that cannot be split further.
 
-    `inseparable`: the changes require each other, so that no mix can hold one of them without the rest.
+    `inseparable`: the changes require each other, so that no mix can hold one of them without the rest. `commit` is
+    set where they are all that one commit brought: `pipeline@4f2c1e9`.
     """
 
     name: str
     changes: tuple[Change, ...]
     inseparable: bool = False
+    commit: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a verdict calls it: each of its changes where they are inseparable, else its label."""
+        """What a verdict calls it: its commit, or each of its changes where they are inseparable, else its label."""
+        if self.commit:
+            return (self.commit,)
         return tuple(change.name for change in self.changes) if self.inseparable else (self.label,)
 
     @property
@@ -139,28 +148,35 @@ class Group:
             if len(set(column)) > 1:
                 break
             common.append(column[0])
-        if len(common) < min(map(len, parts)) and len({column[len(common)].split("#")[0] for column in parts}) == 1:
-            common.append(parts[0][len(common)].split("#")[0])
+        if len(common) < min(map(len, parts)) and common[:1] == ["pipeline"]:
+            files = {names[len(common)].split("#")[0] for names in parts}
+            common += files if len(files) == 1 else ()
         return "/".join(common) or self.name
 
     @property
     def layer(self) -> str:
         """The layer it speaks for."""
-        return self.label.split("/", 1)[0]
+        return layer_of(self.label)
 
     def commits(self, name: str) -> tuple[str, ...]:
         """Return the commits that brought `name` (one of `names`), where they are known."""
-        below = (f"{name}/", f"{name}#")
-        own = (change for change in self.changes if change.name == name or change.name.startswith(below))
-        return tuple(dict.fromkeys(commit for change in own for commit in change.commits))
+        return tuple(dict.fromkeys(commit for change in self._named(name) for commit in change.commits))
 
     def side(self, name: str, after: bool) -> str | None:
-        """Return what `name` (one of `names`) was or became, for people."""
-        below = (f"{name}/", f"{name}#")
-        own = [change for change in self.changes if change.name == name or change.name.startswith(below)]
+        """Return what `name` (one of `names`) was or became, for people; of a commit the lines it changed."""
+        own = self._named(name)
+        sides = [change.after if after else change.before for change in own]
         if len(own) == 1:
-            return own[0].after if after else own[0].before
+            return sides[0]
+        if self.commit:
+            return "\n".join(side for side in sides if side is not None) or None
         return None if not own else f"{len(own)} changes"
+
+    def _named(self, name: str) -> list[Change]:
+        if name == self.commit:
+            return list(self.changes)
+        below = (f"{name}/", f"{name}#")
+        return [change for change in self.changes if change.name == name or change.name.startswith(below)]
 
 
 @dataclass(frozen=True)

@@ -127,18 +127,38 @@ def test_a_merge_is_opened(repo: Shop) -> None:
     assert [said.split(" ", 1)[1] for said in culprit["commits"]["pipeline/features.py#2"]] == ["on the branch"]
 
 
-def test_a_rename_across_files_is_one_change(repo: Shop) -> None:
+def test_a_commit_whose_changes_require_each_other_is_the_change(repo: Shop) -> None:
     commit(
         repo,
         "rename",
         score=("impute", "fill_in"),
         features=("def impute(row):\n    return", "def fill_in(row):\n    return 1 +"),
     )
+    commit(repo, "tune", params=('"autumn"', '"winter"'))
     repo.bind("bad")
     found = repo.replay("bisect", "good", "bad", "--json").json
     (culprit,) = found["culprits"]
+    (name,) = culprit["changes"]
+    assert name.startswith("pipeline@")
     assert culprit["relation"] == "inseparable"
+    assert culprit["commits"][name] == [f"{name.removeprefix('pipeline@')} rename"]
+    assert "def fill_in(row):" in culprit["to"][name]
+    assert found["cleared"] == ["pipeline/params.json/label"]
+    assert found["verdict"] == "execution-state-drift"
     assert found["probes"]["unresolved"] == 0
+
+
+def test_changes_that_only_run_together_are_one_cause(repo: Shop) -> None:
+    commit(repo, "give two", features=('return int(row["tenure"] or PARAMS["fill"])', "return 5, 1"))
+    commit(repo, "take two", score=("scaled(impute(row))", "scaled(sum(impute(row)))"))
+    commit(repo, "tune", params=('"autumn"', '"winter"'))
+    repo.bind("bad")
+    found = repo.replay("bisect", "good", "bad", "--json").json
+    (culprit,) = found["culprits"]
+    assert sorted(culprit["changes"]) == ["pipeline/features.py", "pipeline/score.py"]
+    assert culprit["relation"] == "inseparable"
+    assert found["gaps"]
+    assert found["cleared"] == ["pipeline/params.json/label"]
 
 
 @pytest.mark.parametrize("how", ["uncommitted", "no repository"])
