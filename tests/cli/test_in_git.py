@@ -143,7 +143,7 @@ def test_a_commit_whose_changes_require_each_other_is_the_change(repo: Shop) -> 
     assert culprit["relation"] == "inseparable"
     assert culprit["commits"][name] == [f"{name.removeprefix('pipeline@')} rename"]
     assert "def fill_in(row):" in culprit["to"][name]
-    assert found["cleared"] == ["pipeline/params.json/label"]
+    assert "pipeline/params.json/label" in found["cleared"]
     assert found["verdict"] == "execution-state-drift"
     assert found["probes"]["unresolved"] == 0
 
@@ -158,7 +158,7 @@ def test_changes_that_only_run_together_are_one_cause(repo: Shop) -> None:
     assert sorted(culprit["changes"]) == ["pipeline/features.py", "pipeline/score.py"]
     assert culprit["relation"] == "inseparable"
     assert found["gaps"]
-    assert found["cleared"] == ["pipeline/params.json/label"]
+    assert "pipeline/params.json/label" in found["cleared"]
 
 
 @pytest.mark.parametrize("how", ["uncommitted", "no repository"])
