@@ -105,15 +105,29 @@ class Paths(_Table):
 
 
 class Source(_Table):
-    """`[data.NAME]`: an input the job reads."""
+    """`[data.NAME]`: an input the job reads; with a `uri`, Replay asks for it and lays the answer at `path`."""
 
     path: str = Field(description="a file or folder, relative to the project's root")
     key: str | list[str] = Field([], description="the column, or columns, that identify a row")
+    uri: str | None = Field(None, description="postgresql://…, sqlite:///FILE or http(s)://…; ${NAME}: a variable")
+    query: str | None = Field(None, description="what a database is asked: one SELECT")
+    headers: dict[str, str] = Field({}, description="of a request over HTTP; ${NAME} stands for a variable")
 
     @field_validator("path")
     @classmethod
     def _inside(cls, value: str) -> str:
         return _inside(value)
+
+    @model_validator(mode="after")
+    def _askable(self) -> Self:
+        if self.uri is None and (self.query or self.headers):
+            raise ValueError("query and headers need the uri of a source that can be asked")
+        database = self.uri is not None and not self.uri.startswith(("http:", "https:")) and not self.headers
+        if database and self.query and not (self.key or re.search(r"\border\s+by\b", self.query, re.IGNORECASE)):
+            raise ValueError("the rows of a query need an order: a key, or ORDER BY in the query")
+        if self.query and PurePosixPath(self.path).suffix != ".csv":
+            raise ValueError("the rows of a query are written as CSV: path must end in .csv")
+        return self
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from replay.config import Source
 from replay.digest import of_bytes
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import readable, walk
-from replay.layers.service import service_blobs, service_changes
-from replay.sources.tape import Service
-from replay.sources.upstream import find
+from replay.layers.service import relation_changes, service_blobs, service_changes
+from replay.sources.asking import Question
+from replay.sources.tape import Relation, Service
+from replay.sources.upstream import find, shown_uri
 from replay.state import Change, Document
 from replay.store.base import BlobRef, Store
 
@@ -25,17 +27,25 @@ class Answer(Document):
     """What a source answered.
 
     `answer`: everything could be read; some of it (`withheld` lists the rest); nothing, because it was
-    denied; nothing, because it is not there; nothing, because it holds nothing.
+    denied; nothing, because it is not there; nothing, because it holds nothing. Of a source that was asked
+    at its `uri` (as declared): the `principal` that asked, what was `said` to refuse it, and what the principal
+    may see of the `relations` behind the query.
     """
 
     path: str
     kind: Literal["file", "folder"]
     answer: Word
     withheld: tuple[str, ...] = ()
+    uri: str | None = None
+    principal: str = ""
+    said: str = ""
+    relations: dict[str, Relation] = {}
 
     def words(self) -> str:
         """Return the answer as reports print it."""
-        return f"partial ({len(self.withheld)} files withheld)" if self.withheld else self.answer
+        who = f"{self.principal}: " if self.principal else ""
+        said = f" ({self.said})" if self.said else ""
+        return f"partial ({len(self.withheld)} files withheld)" if self.withheld else f"{who}{self.answer}{said}"
 
 
 class AccessLayer(Document):
@@ -57,7 +67,7 @@ class Access(Layer[AccessLayer]):
         # The empty file is what an empty source is rebuilt from, also in a mix with a full one.
         context.store.put(b"")
         return AccessLayer(
-            sources={name: ask(context.root, declared[name].path) for name in sorted(declared)},
+            sources={name: answered(name, source, context) for name, source in sorted(declared.items())},
             services={name: service for name, (service, _) in find(context.config, context.environ).items()},
         )
 
@@ -65,15 +75,7 @@ class Access(Layer[AccessLayer]):
         """List the sources whose answer changed."""
         found = []
         for name in sorted(good.sources.keys() | bad.sources.keys()):
-            before, after = good.sources.get(name), bad.sources.get(name)
-            if (before and (before.answer, before.withheld)) != (after and (after.answer, after.withheld)):
-                found.append(
-                    Change(
-                        name=f"access/{name}",
-                        before=before.words() if before else None,
-                        after=after.words() if after else None,
-                    )
-                )
+            found.extend(source_changes(name, good.sources.get(name), bad.sources.get(name)))
         for name in sorted(good.services.keys() | bad.services.keys()):
             found.extend(service_changes(name, good.services.get(name), bad.services.get(name)))
         return found
@@ -85,7 +87,10 @@ class Access(Layer[AccessLayer]):
             for name in good.services.keys() | bad.services.keys()
             if (both := (good.services.get(name), bad.services.get(name)))
         }
-        side = {name: bad if f"access/{name}" in taken else good for name in good.sources.keys() | bad.sources.keys()}
+        side = {
+            name: bad if any(change.split("/")[:2] == ["access", name] for change in taken) else good
+            for name in good.sources.keys() | bad.sources.keys()
+        }
         return AccessLayer(
             sources={name: side[name].sources[name] for name in sorted(side) if name in side[name].sources},
             services={name: served[name].services[name] for name in sorted(served) if name in served[name].services},
@@ -113,6 +118,43 @@ class Access(Layer[AccessLayer]):
         """Yield what the services answered."""
         for service in layer.services.values():
             yield from service_blobs(service)
+
+
+def source_changes(name: str, good: Answer | None, bad: Answer | None) -> list[Change]:
+    """List how the access to a source differs: to all of it, to a column, by a row policy."""
+    if good is None or bad is None:
+        words = (side and side.words() for side in (good, bad))
+        return [Change(name=f"access/{name}", before=next(words), after=next(words))] if good != bad else []
+    found = relation_changes(f"access/{name}", good.relations, bad.relations)
+    sides = [
+        (side.principal, side.withheld, side.answer if side.answer in {"denied", "missing", "empty"} else "")
+        for side in (good, bad)
+    ]
+    if sides[0] != sides[1] and not (found and sides[0][:2] == sides[1][:2]):
+        found.insert(0, Change(name=f"access/{name}", before=good.words(), after=bad.words()))
+    return found
+
+
+def answered(name: str, source: Source, context: Context) -> Answer:
+    """Return what a source answers; the content of one that is asked goes into `context.asked`.
+
+    Raises InputError (see `walk` and `Question.ask`), ConfigError.
+    """
+    if source.uri is None:
+        return ask(context.root, source.path)
+    secrets = {name: context.environ[name] for name in context.config.runtime.secrets if context.environ.get(name)}
+    told = Question(name, source, context.root, context.environ, secrets, context.store).ask()
+    if told.content is not None:
+        context.asked[name] = told.content
+    return Answer(
+        path=source.path,
+        kind="file",
+        answer=told.answer,
+        uri=shown_uri(source.uri),
+        principal=told.principal,
+        said=told.words,
+        relations=told.relations,
+    )
 
 
 def ask(root: Path, path: str) -> Answer:

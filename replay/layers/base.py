@@ -12,7 +12,7 @@ from replay.config import Config
 from replay.environment.base import Base
 from replay.environment.packages import PackageSet
 from replay.sources.tape import Service
-from replay.state import Change, Document
+from replay.state import Change, Document, FileEntry
 from replay.store.base import BlobRef, Store
 
 D = TypeVar("D", bound=Document)
@@ -25,6 +25,7 @@ class Context:
     `root` is the project's folder, `environ` the caller's variables, `base` and `packages` what the job
     will run on (found out by the caller, because only an engine knows). `done` holds the documents of the
     layers captured before: access is asked first, then data, then schema (a view of the data's snapshot).
+    `asked` is what the sources that were asked gave, on its way from access to data.
     """
 
     root: Path
@@ -35,6 +36,7 @@ class Context:
     packages: PackageSet
     command: tuple[str, ...]
     done: dict[str, Document] = field(default_factory=dict)
+    asked: dict[str, FileEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,10 @@ class Data(Layer[DataLayer]):
             answer = answers[name]
             sources[name] = None
             if answer.answer in {"granted", "partial"}:
+                if name in context.asked:
+                    entries = {source.path: context.asked[name]}
+                    sources[name] = Snapshot(path=source.path, key=source.keys, kind="file", files=entries)
+                    continue
                 files = [path for path in walk(context.root, source.path) if path not in answer.withheld]
                 entries = keep(context.root, files, context.store)
                 sources[name] = Snapshot(path=source.path, key=source.keys, kind=answer.kind, files=entries)

@@ -14,6 +14,7 @@ from replay.layers import inputs
 from replay.layers.access import Access
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.data import Data, DataLayer
+from replay.layers.follow import folded, following
 from replay.layers.model import Model
 from replay.layers.pipeline import Pipeline
 from replay.layers.runtime import Runtime
@@ -81,13 +82,22 @@ def load(store: Store, state_id: str) -> Release:
 
 def changes(good: Release, bad: Release, store: Store) -> list[Change]:
     """Return everything that differs between two releases, in the order of the layers."""
+    return _between(good, bad, store)[0]
+
+
+def _between(good: Release, bad: Release, store: Store) -> tuple[list[Change], dict[str, str]]:
+    """Return what differs, and which changes of inputs follow which change of access and are not told."""
     found: list[Change] = []
     if any(good.layers[name] != bad.layers[name] for name in INPUTS):
         found.extend(inputs.changes(_views(good), _views(bad), store))
     for name in LAYERS:
-        if name not in INPUTS and good.layers[name] != bad.layers[name]:
+        if name not in (*INPUTS, "access") and good.layers[name] != bad.layers[name]:
             found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name], store))
-    return found
+    access = REGISTRY["access"].changes(good.layers["access"], bad.layers["access"], store)
+    told = [change for change in access if change.layer == "access"]
+    found.extend(change for change in access if change.layer != "access")
+    follows = following(told, [change for change in found if change.layer in INPUTS])
+    return folded(told, found, follows), follows
 
 
 def _views(release: Release) -> inputs.Views:
@@ -109,12 +119,13 @@ class Pair:
     @cached_property
     def changes(self) -> list[Change]:
         """Everything that differs; within a layer, what commits brought comes last, in their order."""
-        found = [
-            change.model_copy(update={"commits": self.origins.get(change.name, ())})
-            for change in changes(self.good, self.bad, self.store)
-        ]
+        found = [change.model_copy(update={"commits": self.origins.get(change.name, ())}) for change in self._found[0]]
         order = {name: number for number, name in enumerate(self.origins)}
         return sorted(found, key=lambda change: (LAYERS.index(change.layer), order.get(change.name, -1)))
+
+    @cached_property
+    def _found(self) -> tuple[list[Change], dict[str, str]]:
+        return _between(self.good, self.bad, self.store)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -130,6 +141,7 @@ class Pair:
             return self.good
         if self.names <= taken:
             return self.bad
+        taken |= {name for name, cause in self._found[1].items() if cause in taken}
         views = inputs.mix(_views(self.good), _views(self.bad), taken, self.store)
         layers: dict[str, Document] = {"schema": views.schema, "data": views.data}
         for name in LAYERS:

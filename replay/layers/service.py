@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
 
+from replay.layers.contract_changes import escaped
 from replay.sources.tape import Relation, Service
 from replay.state import Change
 from replay.store.base import BlobRef
@@ -44,13 +44,25 @@ def _access(name: str, good: Service, bad: Service) -> list[Change]:
     for setting in sorted(good.settings.keys() & bad.settings.keys()):
         before, after = good.settings[setting], bad.settings[setting]
         if before != after:
-            found.append(Change(name=f"access/{name}/settings/{_part(setting)}", before=before, after=after))
-    for relation in sorted(good.relations.keys() & bad.relations.keys()):
-        found += _relation(f"access/{name}/{_part(relation)}", good.relations[relation], bad.relations[relation])
+            found.append(Change(name=f"access/{name}/settings/{escaped(setting)}", before=before, after=after))
+    found += relation_changes(f"access/{name}", good.relations, bad.relations, named=True)
     # A refusal that the catalogue explains is not told twice.
     if good.principals != bad.principals or (good.refusals() != bad.refusals() and not found):
         found.insert(0, Change(name=f"access/{name}", before=_words(good), after=_words(bad)))
     return found
+
+
+def relation_changes(
+    name: str, good: dict[str, Relation], bad: dict[str, Relation], *, named: bool = False
+) -> list[Change]:
+    """List what differs in what may be seen of relations; the only one goes without its name unless `named`."""
+    both = sorted(good.keys() & bad.keys())
+    alone = not named and len(good) == len(bad) == len(both) == 1
+    return [
+        change
+        for relation in both
+        for change in _relation(name if alone else f"{name}/{escaped(relation)}", good[relation], bad[relation])
+    ]
 
 
 def _relation(name: str, good: Relation, bad: Relation) -> list[Change]:
@@ -63,7 +75,7 @@ def _relation(name: str, good: Relation, bad: Relation) -> list[Change]:
     differs("", _readable(good), _readable(bad))
     if good.readable and bad.readable:
         for column in sorted({*good.columns, *good.hidden} & {*bad.columns, *bad.hidden}):
-            differs(f"/{_part(column)}", _seen(column, good), _seen(column, bad))
+            differs(f"/{escaped(column)}", _seen(column, good), _seen(column, bad))
     differs("/policy", _policies(good), _policies(bad))
     differs("/definition", _short(good.definition), _short(bad.definition))
     differs("/labels", _joined(good.labels), _joined(bad.labels))
@@ -105,8 +117,3 @@ def _joined(values: dict[str, str]) -> str | None:
 
 def _short(digest: str | None) -> str | None:
     return digest and digest.removeprefix("sha256:")[:12]
-
-
-def _part(name: str) -> str:
-    """Return a name that may hold anything as one part of a change's name."""
-    return quote(name, safe="._-$ ") if "/" in name or not name.isprintable() or "%" in name else name

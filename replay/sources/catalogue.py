@@ -15,8 +15,6 @@ from replay.sources.upstream import Address
 if TYPE_CHECKING:
     import psycopg
 
-_PATIENCE = 30
-
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 _RELATIONS = """
@@ -89,13 +87,7 @@ def look(address: Address, user: str, statements: Iterable[str]) -> View:
 
     try:
         with psycopg.connect(
-            host=address.host,
-            port=address.port,
-            user=user,
-            dbname=address.database,
-            password=address.password or None,
-            sslmode=address.sslmode,
-            connect_timeout=_PATIENCE,
+            **{**address.arguments(), "user": user},
             options="-c default_transaction_read_only=on -c statement_timeout=30000",
         ) as connection:
             return _view(connection, words_of(statements))

@@ -13,7 +13,7 @@ from replay.store.base import Store
 
 Kind = Literal["http", "postgresql"]
 
-_LARGEST = 512 << 20
+LARGEST = 512 << 20
 """The longest answer that is kept, in bytes: it is held in memory while it is passed on."""
 
 _SHOWN = 2000
@@ -113,8 +113,8 @@ class Book:
 
     def note(self, key: str, asked: str, body: bytes, reply: tuple[str, str, tuple[tuple[str, str], ...]]) -> None:
         """Keep an exchange. Raises InputError for an answer that is too long, StoreError as the store does."""
-        if len(body) > _LARGEST:
-            self.trouble.append(f"an answer of {len(body):,} bytes, more than the {_LARGEST:,} that are kept")
+        if len(body) > LARGEST:
+            self.trouble.append(f"an answer of {len(body):,} bytes, more than the {LARGEST:,} that are kept")
             raise InputError(self.trouble[-1], cause="it is too much for one answer", do="ask for it in pages")
         status, words, headers = reply
         kept = Reply(status=status, words=self.redact(words)[:_SHOWN], headers=headers, body=self.store.put(body))

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from replay.config import Config, ServiceSource
@@ -32,6 +33,18 @@ class Address:
     database: str
     password: str
     sslmode: str
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what psycopg's `connect` is told."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "dbname": self.database,
+            "password": self.password or None,
+            "sslmode": self.sslmode,
+            "connect_timeout": _PATIENCE,
+        }
 
     def dial(self) -> socket.socket:
         """Return a connection, encrypted where `sslmode` asks for it. Raises OSError."""
@@ -95,6 +108,11 @@ def kind_of(uri: str) -> Kind:
     return _KINDS[urlsplit(uri).scheme.partition("+")[0]]
 
 
+def variables_in(text: str) -> list[str]:
+    """Return the names of the `${NAME}` in a text."""
+    return _VARIABLE.findall(text)
+
+
 def expanded(uri: str, environ: Mapping[str, str], name: str) -> str:
     """Return a URI with its `${NAME}` filled in. Raises ConfigError, in which no value stands."""
 
@@ -126,7 +144,7 @@ def _http(name: str, declared: ServiceSource, uri: str, place: Place) -> tuple[S
     live = {declared.given: here} if declared.given else {}
     env = {variable: _hide(value, hidden) for variable, value in live.items()}
     origin = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
-    service = Service(kind="http", uri=_shown(declared.uri, hidden), env=env, port=port)
+    service = Service(kind="http", uri=shown_uri(declared.uri), env=env, port=port)
     return service, _upstream(live, env, hidden, origin=origin)
 
 
@@ -147,7 +165,7 @@ def _postgresql(name: str, declared: ServiceSource, uri: str, place: Place) -> t
     env = {variable: _hide(value, hidden) for variable, value in live.items()}
     if not declared.given and address.password:
         live["PGPASSWORD"] = address.password
-    service = Service(kind="postgresql", uri=_shown(declared.uri, hidden), env=env, port=port)
+    service = Service(kind="postgresql", uri=shown_uri(declared.uri), env=env, port=port)
     return service, _upstream(live, env, hidden, address=address)
 
 
@@ -165,6 +183,12 @@ def address_of(uri: str, environ: Mapping[str, str]) -> Address:
         password=unquote(there.password or "") or more.get("password") or environ.get("PGPASSWORD") or "",
         sslmode=more.get("sslmode") or environ.get("PGSSLMODE") or "prefer",
     )
+
+
+def shown_uri(uri: str) -> str:
+    """Return a declared URI without a password that was written into it, or into its parameters."""
+    uri = re.sub(r"(?<=://)([^/@:]*):(?!\$\{)[^/@]*@", r"\1:…@", uri)
+    return re.sub(r"(?i)([?&](?:password|token|api[_-]?key|key|secret|sig\w*)=)(?!\$\{)[^&#]*", r"\1…", uri)
 
 
 def _upstream(
@@ -185,11 +209,6 @@ def _hide(value: str, hidden: Mapping[str, str]) -> str:
         for form in {secret, quote(secret, safe="")}:
             value = value.replace(form, placeholder(name))
     return value
-
-
-def _shown(uri: str, hidden: Mapping[str, str]) -> str:
-    """Return a URI as it was declared: variables by name, a password that was written into it by a word."""
-    return _hide(uri, hidden)
 
 
 def _unknown(name: str) -> ConfigError:

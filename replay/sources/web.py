@@ -7,12 +7,14 @@ import contextlib
 import hashlib
 import http.client
 import ssl
+import urllib.error
+import urllib.request
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 from replay.digest import of_bytes
-from replay.sources.tape import Book
+from replay.sources.tape import LARGEST, Book
 
 TIMEOUT = 60
 """Seconds a service may be silent."""
@@ -89,6 +91,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not empty:
             self.wfile.write(content)
+
+
+def fetch(url: str, headers: dict[str, str]) -> tuple[str, str, bytes]:
+    """Return status, reason and content of a document; status `unreachable` where there was no answer."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the user's own, http(s) alone
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310
+            return str(reply.status), str(reply.reason), reply.read(LARGEST + 1)
+    except urllib.error.HTTPError as error:
+        return str(error.code), str(error.reason), b""
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return "unreachable", type(error).__name__, b""
 
 
 def principal(headers: dict[str, str], book: Book) -> str:
