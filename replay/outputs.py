@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from replay import digest
 from replay.compare.difference import Difference
 from replay.compare.distribution import Shift, table_shifts
 from replay.compare.divergence import bytes_divergence, divergence, document_divergence
@@ -38,11 +38,25 @@ Outputs = Mapping[str, OutputRecord]
 
 @dataclass(frozen=True)
 class _File:
-    """One file of one side: how to get at its bytes, what it is called, and its digest."""
+    """One file of one side: how to get at its bytes, what it is called, and its digest where that is known."""
 
     locate: Callable[[], Path]
     name: str
-    digest: str
+    digest: str | None = None
+
+    def same(self, other: _File) -> bool:
+        """Whether both have the same bytes: by digest, else read side by side up to the first that differ."""
+        if self.digest and other.digest:
+            return self.digest == other.digest
+        paths = (self.locate(), other.locate())
+        try:
+            return filecmp.cmp(*paths, shallow=False)
+        except OSError as error:
+            raise CompareError(
+                f"{clean(str(error.filename), 200)} cannot be read: {error.strerror}",
+                cause="it is not yours to read, or it changed meanwhile",
+                do="check its permissions",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class _Match:
     @property
     def equal(self) -> bool:
         """Whether both sides have the same bytes."""
-        return self.good is not None and self.bad is not None and self.good.digest == self.bad.digest
+        return self.good is not None and self.bad is not None and self.good.same(self.bad)
 
 
 def compare_outputs(
@@ -171,14 +185,7 @@ def _folders(good: Path, bad: Path, spec: OutputSpec) -> Iterator[_Match]:
 
 
 def _file(path: Path, name: str) -> _File:
-    try:
-        return _File(lambda: path, name, digest.of_file(path))
-    except OSError as error:
-        raise CompareError(
-            f"{clean(str(path), 200)} cannot be read: {error.strerror}",
-            cause="it is not yours to read, or it changed meanwhile",
-            do="check its permissions",
-        ) from error
+    return _File(lambda: path, name)
 
 
 def _group(name: str, matches: Iterator[_Match], noise: Noise | None, common_rows: bool) -> Difference | None:

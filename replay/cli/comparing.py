@@ -14,6 +14,8 @@ from replay.errors import ConfigError
 
 if TYPE_CHECKING:
     from replay.compare.difference import Difference
+    from replay.outputs import Noise
+    from replay.record import RunRecord
     from replay.rerun import Rerun
 
 
@@ -132,21 +134,20 @@ def compare(
     Exit code 0 the same (or within the tolerance), 1 different, 2 trouble.
     """
     from replay.record import OutputSpec
-    from replay.report import text
+    from replay.report.compared import compared
 
     columns = tuple(part for part in (key or "").split(",") if part)
     spec = OutputSpec(path="", key=columns, decision=decision, atol=_text(atol), rtol=_text(rtol))
     asked = bool(key or decision or atol is not None or rtol is not None)
     difference = _difference(a, b, spec, store, override=asked, noise=options.enough(noise))
     document = {"a": a, "b": b, "difference": difference.as_json() if difference else None}
-    result(as_json, document, text.compared(difference))
+    result(as_json, document, compared(difference))
     done(1 if difference is not None and difference.matters else 0)
 
 
 def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool, noise: int) -> Difference | None:
     from replay.outputs import compare_outputs, compare_paths
     from replay.record import OutputSpec
-    from replay.rerun import noise_of, noise_words
 
     declared = spec if isinstance(spec, OutputSpec) else OutputSpec(path="")
     if Path(a).exists() and Path(b).exists():
@@ -164,10 +165,16 @@ def _difference(a: str, b: str, spec: object, store: Path | None, *, override: b
     if override:
         asked = {k: v for k, v in declared.model_dump().items() if v and k != "path"}
         one = {n: o.model_copy(update={"spec": o.spec.model_copy(update=asked)}) for n, o in one.items()}
-    floor = noise_of(session.repeating(recorded), recorded, noise) if noise else {}
-    if noise:
-        progress(noise_words(floor, noise))
+    floor = _noise(session, recorded, noise) if noise else {}
     return compare_outputs(one, other, kept, floor)
+
+
+def _noise(session: Session, recorded: RunRecord, repeats: int) -> Noise:
+    from replay.rerun import noise_of, noise_words
+
+    floor = noise_of(session.repeating(recorded), recorded, repeats)
+    progress(noise_words(floor, repeats))
+    return floor
 
 
 def _text(number: float | None) -> str | None:

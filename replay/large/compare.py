@@ -15,7 +15,7 @@ from replay.compare.tables import OTHER_ORDER, SHUFFLED, Lone, Matched, report, 
 from replay.compare.tally import Column, Tally
 from replay.large.engine import database
 from replay.large.sieve import Sides, Sieved, renamed, sieve
-from replay.large.source import Source, identifier
+from replay.large.source import Source, damage, identifier
 from replay.record import OutputSpec
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def compare_large(
     check_columns(name, good.schema.names, spec.key, "good")
     check_columns(name, bad.schema.names, spec.key, "bad")
     tallies = tallies_of(good.schema, bad.schema, spec, noise)
-    with database() as connection:
+    with database(lambda: damage(good, "good") or damage(bad, "bad")) as connection:
         work = _Work(connection, name, Sides(good, bad), spec.key, common_rows)
         by_row = bool(spec.key) or good.total == bad.total
         matched = work.matched(tallies) if by_row else work.multisets()

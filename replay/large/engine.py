@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,10 @@ MEMORY = 1024
 
 
 @contextmanager
-def database() -> Iterator[duckdb.DuckDBPyConnection]:
+def database(where: Callable[[], str | None]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a database of its own that spills into a temporary folder, cleared away afterwards.
 
-    Raises CompareError: `REPLAY_MEMORY` is no number, the disk is full, a file cannot be read.
+    `where` looks for the file and row group that cannot be read, once reading failed. Raises CompareError: `REPLAY_MEMORY` is no number, the disk is full, a file cannot be read.
     """
     import duckdb
 
@@ -44,7 +44,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             ) from error
         except duckdb.Error as error:
             raise CompareError(
-                f"a table cannot be read: {_first_line(error)}",
+                where() or f"the tables cannot be compared: {_first_line(error)}",
                 cause="a row group is damaged, or the file was truncated or changed meanwhile",
                 do="look at the run's log (replay show), and run the job again",
             ) from error

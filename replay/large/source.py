@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from replay.compare.text import clean
 from replay.errors import CompareError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def parquet_source(paths: list[Path], name: str) -> Source:
         except (pa.ArrowException, OSError) as error:
             shown = name if len(paths) == 1 else f"{name}/{path.name}"
             raise CompareError(
-                f"{shown} is no readable parquet file: {error}",
+                f"{clean(shown, 200)} is no readable parquet file: {clean(error, 300)}",
                 cause="it was truncated (the job was killed, or the disk was full)",
                 do="look at the run's log (replay show), and run the job again",
             ) from error
@@ -83,6 +84,26 @@ def _filled(metas: list[pq.FileMetaData]) -> frozenset[str]:
                 if statistics is None or not statistics.has_null_count or statistics.null_count:
                     names.discard(column.path_in_schema)
     return frozenset(names)
+
+
+def damage(source: Source, side: str) -> str | None:
+    """Return which row group of which file cannot be read, and why; None where all can. Reads everything again."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in source.files:
+        try:
+            file = pq.ParquetFile(path)
+            groups = file.num_row_groups
+        except (pa.ArrowException, OSError) as error:
+            return f"{clean(path.name, 200)} ({side}) is no readable parquet file: {clean(error, 200)}"
+        for group in range(groups):
+            try:
+                file.read_row_group(group)
+            except (pa.ArrowException, OSError) as error:
+                head = f"{clean(path.name, 200)} ({side}): row group {group + 1} of {groups}"
+                return f"{head} cannot be read: {clean(error, 200)}"
+    return None
 
 
 def exact(kind: pa.DataType) -> bool:

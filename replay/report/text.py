@@ -147,11 +147,6 @@ def diff(changes: Sequence[Change], difference: Difference | None, same_inputs: 
     return "\n".join(lines)
 
 
-def compared(difference: Difference | None) -> str:
-    """Return what `replay compare` prints."""
-    return "the same, byte for byte" if difference is None else "\n".join(difference.lines())
-
-
 def reruns(recorded: RunRecord, repeats: Sequence[Rerun], hosts: Sequence[str]) -> str:
     """Return what `replay rerun` prints."""
     lines = [f"recorded  {run_line(recorded)}"]
