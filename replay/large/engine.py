@@ -21,7 +21,8 @@ MEMORY = 1024
 def database(where: Callable[[], str | None]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a database of its own that spills into a temporary folder, cleared away afterwards.
 
-    `where` looks for the file and row group that cannot be read, once reading failed. Raises CompareError: `REPLAY_MEMORY` is no number, the disk is full, a file cannot be read.
+    `where` looks for the file and row group that cannot be read, once reading failed. Raises CompareError:
+    `REPLAY_MEMORY` is no number, the disk is full, a file cannot be read.
     """
     import duckdb
 
