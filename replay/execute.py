@@ -13,17 +13,19 @@ from pathlib import Path, PurePosixPath
 from replay.engines import clock
 from replay.engines.base import Engine, RunResult, RunSpec
 from replay.engines.numerics import numerics
+from replay.engines.warehouse import ImageEngine
 from replay.engines.workspace import discard
 from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
 from replay.errors import ReplayError
-from replay.image.build import rebuildable
+from replay.image.build import provide, rebuildable
+from replay.image.delivery import deliver, prove
 from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
 from replay.layers.release import Release, keep, workspace
-from replay.record import Host, Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
+from replay.record import Host, ImageRecord, Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
 from replay.sources.desk import Desk, desk
 from replay.sources.hearing import learned
 from replay.sources.upstream import Upstream
@@ -72,7 +74,7 @@ class Workbench:
 
 @dataclass(frozen=True)
 class Order:
-    """How one release is to be executed and why. `of` is the run whose record it is held against.
+    """How one release is to be executed and why. `of` is the run whose record it is held against, `image` its image.
 
     `clock` is the time the job shall read as it starts (UTC, ISO 8601), None for the real one.
     `live` are the services that are asked themselves: what they answer completes the release. The others
@@ -84,6 +86,7 @@ class Order:
     reason: Reason
     of: str | None = None
     clock: str | None = None
+    image: ImageRecord | None = None
     provenance: Provenance = field(default_factory=Provenance)
     live: Mapping[str, Upstream] = field(default_factory=dict)
 
@@ -99,8 +102,9 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
     view = workspace(release)
     base, packages = _needs(view)
     with timings.phase("environment"):
-        bench.engine.require(base)
-        environment, findings = _environment(bench, base, packages)
+        provide(bench.engine, base, bench.store)
+        ready = _environment(bench, base, packages, order.image)
+        findings = ready.findings
     held, open_ = _clock(bench, order, base)
     if held is not None and (caution := clock.caution(bench.engine.interpreter(base))):
         findings += (caution,)
@@ -115,7 +119,8 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 command=view.command,
                 workspace=laid.work,
                 mounts=laid.mounts,
-                environment=environment,
+                environment=ready.tree,
+                image=ready.image,
                 env=view.env | {name: value for live in order.live.values() for name, value in live.env.items()},
                 secrets=secrets | {name: value for live in order.live.values() for name, value in live.secrets.items()},
                 limits=order.limits,
@@ -139,7 +144,8 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 findings += tuple(left_out)
     timings.milliseconds["job"] = round(result.seconds * 1000)
     record = _record(bench, release, order, result, outputs, (timings, findings))
-    return record.model_copy(update={"clock": order.clock if held else None, "not_held": open_, "host": host})
+    closing = {"clock": order.clock if held else None, "not_held": open_, "host": host, "image": ready.record}
+    return record.model_copy(update=closing)
 
 
 def _complete(release: Release, services: Desk, live: Mapping[str, Upstream]) -> Release:
@@ -176,17 +182,33 @@ def _host(bench: Workbench, spec: RunSpec, host: Host, order: Order) -> Host:
     return host.model_copy(update=found.model_dump())
 
 
-def _environment(bench: Workbench, base: Base, packages: PackageSet) -> tuple[Path | None, tuple[str, ...]]:
+@dataclass(frozen=True)
+class _Ready:
+    """An environment that a job can start in: a tree to be mounted, or an image that is in the engine."""
+
+    tree: Path | None = None
+    image: str | None = None
+    record: ImageRecord | None = None
+    findings: tuple[str, ...] = ()
+
+
+def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: ImageRecord | None) -> _Ready:
+    """Make a closure's environment ready; `wanted` is what its image must be."""
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
-        return None, _as_recorded(packages, installed(interpreter, bench.store))
+        return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store)))
     rebuildable(packages)
+    if isinstance(bench.engine, ImageEngine) and bench.engine.delivery == "image":
+        delivered = deliver(bench.engine, base, packages, bench.store)
+        if wanted:
+            prove(wanted, delivered.record, bench.store)
+        return _Ready(image=delivered.image, record=delivered.record, findings=delivered.findings)
 
     def tool(script: str, folder: Path) -> str:
         return bench.engine.python_tool(base, script, folder)
 
     tree = assemble(packages, interpreter, bench.store, tool, bench.progress)
-    return tree.path, tree.findings
+    return _Ready(tree=tree.path, findings=tree.findings)
 
 
 def _as_recorded(recorded: PackageSet, now: PackageSet) -> tuple[str, ...]:

@@ -100,6 +100,21 @@ class PackageFinding(Document):
     diff: str | None = None
 
 
+class LayerRecord(Document):
+    """A layer of an image: `diff_id` is the digest of its tar archive, `listing` the blob that lists its files."""
+
+    title: str
+    diff_id: Digest
+    listing: Digest
+
+
+class ImageRecord(Document):
+    """The image of an environment: `id` is the digest of its config, `layers` those over the base, the lowest first."""
+
+    id: Digest
+    layers: tuple[LayerRecord, ...]
+
+
 class RunRecord(Document):
     """One execution bound to a state.
 
@@ -130,6 +145,7 @@ class RunRecord(Document):
     changed_inputs: tuple[str, ...] = ()
     provenance: Provenance = Provenance()
     packages: tuple[PackageFinding, ...] = ()
+    image: ImageRecord | None = Field(default=None, description="the environment, where an image delivered it")
     findings: tuple[str, ...] = Field(default=(), description="warnings a person should read")
 
     @property

@@ -82,6 +82,7 @@ def _again(bench: Workbench, recorded: RunRecord, clock: str | None) -> RunRecor
         reason="rerun",
         of=recorded.id,
         clock=recorded.clock_began if clock == RECORDED else clock,
+        image=recorded.image,
     )
     record = execute(bench, release, order)
     bench.store.add_run(record)

@@ -44,14 +44,14 @@ def build(
     Prints its digest, the layers that were loaded and those that the engine had. `docker run IMAGE` starts the job.
     """
     from replay.image import kept
-    from replay.image.build import key, warehouse_of
+    from replay.image.build import warehouse_of
     from replay.image.deliver import Dock
 
     bench, built = _built(Session(store, "docker"), ref)
     warehouse = warehouse_of(bench.engine)
     if keep_base:
         kept.keep(built.base, warehouse, bench.store)
-    loaded = Dock(warehouse, built.base, bench.store).load(built.image, built.name, key(built.environment))
+    loaded = Dock(warehouse, built.base, bench.store).load(built.image, built.name)
     document = {
         "state": built.release.state.id,
         "image": built.image.id,

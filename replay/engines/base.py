@@ -33,9 +33,9 @@ class RunSpec:
     `workspace` is an empty private folder: the job's working folder, writable, thrown away afterwards by
     the caller. `mounts` are laid into it read-only. The parents of declared outputs exist in it.
     `environment` is the assembled tree of the locked packages (see `replay.environment.tree`), or None for
-    a job that uses none. `env` are the state's variables; `secrets` are passed through and are redacted
-    from the log. `command[0] == "python"` is the state's interpreter. `clock` is the time the job shall read,
-    None for the real one.
+    a job that uses none, and where `image` (an id) is the base with those packages in it. `env` are the
+    state's variables; `secrets` are passed through and are redacted from the log. `command[0] == "python"` is
+    the state's interpreter. `clock` is the time the job shall read, None for the real one.
     """
 
     base: Base
@@ -48,6 +48,7 @@ class RunSpec:
     limits: Limits = field(default_factory=Limits)
     clock: Clock | None = None
     services: Path | None = None
+    image: str | None = None
 
 
 def led(services: str, python: str, command: Sequence[str]) -> list[str]:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from replay.engines.cargo import Cargo
 from replay.engines.process import interrupted
 from replay.errors import BaseMissing, EngineError
 
@@ -43,10 +44,11 @@ class Exit:
 class Container:
     """A container to be run once: `settings` are those of `APIClient.create_container`."""
 
-    def __init__(self, api: APIClient, settings: Mapping[str, Any]) -> None:
+    def __init__(self, api: APIClient, settings: Mapping[str, Any], cargo: Sequence[Cargo] = ()) -> None:
         self.name = f"replay-{os.getpid()}-{secrets.token_hex(4)}"
         self._api = api
         self._settings = settings
+        self._cargo = cargo
         self._wake = threading.Event()
         self._asked_to_end = False
         self._timed_out = False
@@ -74,6 +76,8 @@ class Container:
         with engine_errors(self._settings["image"]), self._created():
             if self._asked_to_end:
                 raise interrupted()
+            for cargo in self._cargo:
+                cargo.put(self._api, self.name)
             stream = self._api.attach(self.name, stream=True, demux=True)
             try:
                 self._api.start(self.name)
@@ -89,6 +93,8 @@ class Container:
                 self._wake.set()
                 with contextlib.suppress(OSError):
                     stream.close()
+            for cargo in () if self._asked_to_end else self._cargo:
+                cargo.take(self._api, self.name)
         if self._asked_to_end:
             raise interrupted()
         return self._exit(state)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replay.engines import clock, tool
-from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, RunResult, RunSpec, led
+from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, Mount, RunResult, RunSpec, led
+from replay.engines.cargo import Cargo, Delivery, delivery, is_remote
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
 from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
@@ -117,7 +119,8 @@ class DockerEngine:
         if os.getuid() == 0:
             _give(spec.workspace, identity.user)
         try:
-            ended = self._run(self._settings(spec, identity), spec.limits.timeout, take)
+            cargo = self._cargo(spec, identity) if self._copies else ()
+            ended = self._run(self._settings(spec, identity), spec.limits.timeout, take, cargo)
         finally:
             open_up(spec.workspace)
         started, seconds = utc(ended.started), ended.seconds
@@ -137,8 +140,7 @@ class DockerEngine:
     def python_tool(self, base: Base, script: str, folder: Path, timeout: int = 600) -> str:
         """Run a script of Replay's own with the base's interpreter; see `Engine.python_tool`."""
         executable = self.interpreter(base).executable
-        binds = [Bind(folder.absolute(), WORK, read_only=False)]
-        code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], binds, timeout)
+        code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], folder, timeout)
         return tool.output(f"{executable} of {base.reference}", code, out, err)
 
     def not_held(self, base: Base) -> dict[str, str]:
@@ -146,14 +148,38 @@ class DockerEngine:
         reason = clock.not_held(self.interpreter(base))
         return {"host": HOST_NOT_HELD} | ({"clock": reason} if reason else {})
 
+    @property
+    def delivery(self) -> Delivery:
+        """How environments reach this engine. Raises EngineError where REPLAY_DELIVERY is another word."""
+        return delivery(os.environ.get("REPLAY_DELIVERY", ""), *self._where())
+
+    @property
+    def _copies(self) -> bool:
+        """Whether files go in and out by copying."""
+        return self.delivery == "image" and is_remote(*self._where())
+
+    def _where(self) -> tuple[str, str]:
+        """Return the engine's address and product."""
+        product = self._connected()[1].get("Platform") or {}
+        return self._docker_host or os.environ.get("DOCKER_HOST") or "", product.get("Name", "")
+
+    def _cargo(self, spec: RunSpec, identity: Identity) -> list[Cargo]:
+        """Return what is copied into a job's container where nothing can be mounted."""
+        cargo = [Cargo(spec.workspace, WORK, identity.user, spec.mounts)]
+        if spec.clock is not None:
+            folder, name = posixpath.split(INTERPOSER)
+            cargo.append(Cargo(None, folder, identity.user, [Mount(spec.clock.library, name)]))
+        return cargo
+
     def _settings(self, spec: RunSpec, identity: Identity) -> dict[str, Any]:
-        image = self._images.find(self._api, _id(spec.base), spec.base.reference)
-        binds = [Bind(spec.workspace.absolute(), WORK, read_only=False)]
-        binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]
+        image = self._images.find(self._api, spec.image or _id(spec.base), spec.base.reference)
+        binds = [] if self._copies else [Bind(spec.workspace.absolute(), WORK, read_only=False)]
+        if not self._copies:
+            binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]
         path = spec.env.get("PATH", image.path)
         held: dict[str, str] = {}
         if spec.clock is not None:
-            binds.append(Bind(spec.clock.library.absolute(), INTERPOSER))
+            binds += [] if self._copies else [Bind(spec.clock.library.absolute(), INTERPOSER)]
             held = clock.variables(
                 spec.clock, INTERPOSER, spec.env if spec.base.contents else {**image.variables, **spec.env}
             )
@@ -162,9 +188,11 @@ class DockerEngine:
         unset = unwanted(image.variables, spec.env) if spec.base.contents else {}
         if spec.environment is not None:
             binds.append(Bind(spec.environment.absolute(), ENVIRONMENT))
+        packed = spec.environment is not None or spec.image is not None
+        if packed:
             path = f"{ENVIRONMENT}/bin:{path}"
         if command[0] == "python":
-            inside = f"{ENVIRONMENT}/bin/python" if spec.environment else self.interpreter(spec.base).executable
+            inside = f"{ENVIRONMENT}/bin/python" if packed else self.interpreter(spec.base).executable
             command[0] = inside
         if spec.services is not None:
             binds.append(Bind(spec.services.absolute(), SERVICES))
@@ -178,33 +206,40 @@ class DockerEngine:
             binds=binds,
             identity=identity,
             limits=spec.limits,
+            volumes=(WORK, posixpath.dirname(INTERPOSER)) if self._copies else (),
         )
 
     def _ask(
-        self, image: str, command: Sequence[str], binds: Sequence[Bind] = (), timeout: int = _PATIENCE
+        self, image: str, command: Sequence[str], work: Path | None = None, timeout: int = _PATIENCE
     ) -> tuple[int | None, bytes, bytes]:
-        """Run a script of Replay's own as the caller; return exit code (None: too long), output and errors."""
+        """Run a script of Replay's own as the caller, in the folder `work`.
+
+        Return exit code (None: too long), output and errors.
+        """
         output, errors = bytearray(), bytearray()
 
         def take(out: bytes | None, err: bytes | None) -> None:
             output.extend(out or b"")
             errors.extend(err or b"")
 
+        identity = self._connected()[2]
+        copied = work is not None and self._copies
         asked = settings(
             self._api,
             image=image,
             command=command,
             env=tool.VARIABLES,
-            folder=WORK if binds else "/",
-            binds=binds,
-            identity=self._connected()[2],
+            folder=WORK if work else "/",
+            binds=[Bind(work.absolute(), WORK, read_only=False)] if work and not copied else [],
+            identity=identity,
             limits=Limits(),
+            volumes=(WORK,) if copied else (),
         )
-        ended = self._run(asked, timeout, take)
+        ended = self._run(asked, timeout, take, [Cargo(work, WORK, identity.user)] if work and copied else ())
         return None if ended.timed_out else ended.status, bytes(output), bytes(errors)
 
-    def _run(self, asked: dict[str, Any], timeout: int, take: Take) -> Exit:
-        container = Container(self._api, asked)
+    def _run(self, asked: dict[str, Any], timeout: int, take: Take, cargo: Sequence[Cargo] = ()) -> Exit:
+        container = Container(self._api, asked, cargo)
         with self._lock:
             self._under_way.add(container)
         try:

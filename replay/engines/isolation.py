@@ -64,16 +64,19 @@ def settings(
     binds: Sequence[Bind],
     identity: Identity,
     limits: Limits,
+    volumes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the arguments of `APIClient.create_container` for an isolated container.
 
     No network, read-only root, no capability, no new privileges; /tmp is the only scratch. Where no memory
     limit is asked for, seven eighths of the machine's memory are one, so that a job cannot take it down. A variable
-    that is None in `env` is not set, whatever the image says.
+    that is None in `env` is not set, whatever the image says. At `volumes` it gets volumes of its own.
     """
     from docker.types import LogConfig, Mount, Ulimit
 
     memory = (limits.memory or host().memory * 7 // 8) << 20
+    mounts = [Mount(bind.target, str(bind.source), type="bind", read_only=bind.read_only) for bind in binds]
+    mounts += [Mount(path, None, type="volume") for path in volumes]
     isolated = api.create_host_config(
         network_mode="none",
         read_only=True,
@@ -87,7 +90,7 @@ def settings(
         nano_cpus=None if limits.cpus is None else limits.cpus * 10_000_000,
         pids_limit=limits.processes,
         ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
-        mounts=[Mount(bind.target, str(bind.source), type="bind", read_only=bind.read_only) for bind in binds],
+        mounts=mounts,
         log_config=LogConfig(type="none"),
     )
     return {

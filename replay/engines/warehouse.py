@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from replay.digest import CHUNK, of_file
+from replay.engines.cargo import Delivery, Stream
 from replay.engines.container import engine_errors
 from replay.environment.base import BaseImage
 from replay.errors import EngineError
@@ -34,6 +34,11 @@ class ImageEngine(Protocol):
     @property
     def warehouse(self) -> Warehouse:
         """Its images."""
+        ...
+
+    @property
+    def delivery(self) -> Delivery:
+        """How environments reach it: as images, or mounted. Raises EngineError."""
         ...
 
 
@@ -101,7 +106,7 @@ class Warehouse:
         Raises BaseMissing, and EngineError where what the engine gives is not what the image's id says.
         """
         with engine_errors(image):
-            stream = _Stream(self._connect().get_image(image, chunk_size=CHUNK))
+            stream = Stream(self._connect().get_image(image, chunk_size=CHUNK))
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 files = unpack_saved(archive, folder)
         return saved_image(files, image)
@@ -150,25 +155,6 @@ def saved_image(files: dict[str, Path], image: str | None) -> tuple[Path, dict[s
             do="save it with an engine that keeps images by config (Docker without containerd's image store)",
         )
     return config, layers
-
-
-class _Stream(io.RawIOBase):
-    """Chunks as a file that can be read once."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._left:
-            self._left = next(self._chunks, b"")
-        taken = self._left[: len(buffer)]
-        self._left = self._left[len(taken) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
 
 
 def _batched(chunks: Iterable[bytes]) -> Iterator[bytes]:

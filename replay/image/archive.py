@@ -118,7 +118,7 @@ def _tampered(layer: Layer, store: Store) -> StoreError:
     found: Listing = {}
     if layer.write is not None:
         measured(layer.write(found))
-    recorded = listing_of(layer, store)
+    recorded = listing_of(layer.listing, store)
     files = sorted(path for path in found.keys() | recorded.keys() if found.get(path) != recorded.get(path))
     return differing(layer.title, files)
 
@@ -128,7 +128,7 @@ def differing(title: str, files: list[str]) -> StoreError:
     some = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     return StoreError(
         f"the image's layer of {title} is not the one recorded: {some or 'modes or links'} differ",
-        cause="something wrote into the store's cache since the layer was measured",
+        cause="something wrote into the store's cache since it was measured, or another version of Replay recorded it",
         do="delete cache/ in the store (all of it can be made again) and repeat; it comes back from the wheels",
     )
 

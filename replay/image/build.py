@@ -15,7 +15,6 @@ from replay.engines.base import Engine
 from replay.engines.warehouse import ImageEngine, Warehouse
 from replay.environment.base import Base
 from replay.environment.packages import PackageSet
-from replay.environment.tree import digest as digest_of
 from replay.environment.wheels import unpack
 from replay.errors import BaseMissing, EngineError, InputError, WheelError
 from replay.image import kept
@@ -62,6 +61,13 @@ def rebuildable(packages: PackageSet) -> None:
         )
 
 
+def provide(engine: Engine, base: Base, store: Store) -> None:
+    """See to it that an engine can run a base: one that is gone and was kept is given back. Raises BaseMissing."""
+    if isinstance(engine, ImageEngine) and base.image and kept.is_kept(base.image, store):
+        kept.give_back(base.image, f"replay-kept:{short(base.image)}", engine.warehouse, store)
+    engine.require(base)
+
+
 def environment(engine: Engine, base: Base, packages: PackageSet, store: Store) -> Environment:
     """Return a closure's environment over a base, its wheels unpacked; a kept base is given back to the engine first.
 
@@ -69,9 +75,7 @@ def environment(engine: Engine, base: Base, packages: PackageSet, store: Store) 
     """
     warehouse, image = warehouse_of(engine), image_of(base)
     rebuildable(packages)
-    if kept.is_kept(image, store):
-        kept.give_back(image, f"replay-base:{short(image)}", warehouse, store)
-    engine.require(base)
+    provide(engine, base, store)
     interpreter = engine.interpreter(base)
 
     def tool(script: str, folder: Path) -> str:
@@ -79,11 +83,6 @@ def environment(engine: Engine, base: Base, packages: PackageSet, store: Store) 
 
     wheels = unpack(packages, interpreter, store, tool)
     return Environment(warehouse.describe(image), packages, interpreter, wheels, store)
-
-
-def key(environment: Environment) -> str:
-    """Return the digest of what an environment is made of, its base aside."""
-    return digest_of(environment.packages, environment.interpreter)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ long as the image is there. Docker takes an archive without the layers it knows;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Ground:
-    """The layers of an image that an engine has; `environment` says what they were put together for."""
+    """The layers of an image that an engine has; `environment` says which one they show, empty for a state's image."""
 
     image: str
     environment: str
@@ -49,8 +49,8 @@ class Dock:
         self.base = base
         self._store = store
 
-    def load(self, image: Image, name: str, environment: str) -> Loaded:
-        """Load an image under a name, unless it is there. Raises Refused, StoreError."""
+    def load(self, image: Image, name: str, environment: str = "") -> Loaded:
+        """Load an image under a name, unless it is there; `environment` as in `Ground`. Raises Refused, StoreError."""
         titles = tuple(layer.title for layer in image.layers)
         if self.warehouse.has(image.id):
             self._remember(image, environment)
@@ -65,18 +65,26 @@ class Dock:
         self._remember(image, environment)
         return Loaded(titles[shared:], titles[:shared])
 
-    @cached_property
-    def grounds(self) -> list[Ground]:
-        """What this engine was given over this base and still has, the newest first."""
+    def holding(self, environment: str) -> str | None:
+        """Return the image that shows an environment, where the engine has one."""
+        found = (ground.image for ground in self._grounds() if ground.environment == environment)
+        return next((image for image in found if self.warehouse.has(image)), None)
+
+    def best(self, worth: Callable[[tuple[Layer, ...]], int]) -> Ground | None:
+        """Return the environment in the engine that is worth most to build on; None where none is worth anything."""
+        grounds = [(worth(ground.layers), ground) for ground in self._grounds() if ground.environment]
+        ranked = sorted((pair for pair in grounds if pair[0] > 0), key=lambda pair: -pair[0])
+        return next((ground for _, ground in ranked if self.warehouse.has(ground.image)), None)
+
+    def _grounds(self) -> list[Ground]:
+        """Return what this engine was given over this base, the newest first. It may be gone."""
         known = read_record(self._record) or []
-        grounds = [
-            Ground(one["image"], one["environment"], tuple(Layer(**layer) for layer in one["layers"])) for one in known
-        ]
-        return [ground for ground in grounds if self.warehouse.has(ground.image)]
+        return [Ground(**{**one, "layers": tuple(Layer(**layer) for layer in one["layers"])}) for one in known]
 
     def _shared(self, image: Image) -> int:
         """Return how many of an image's layers over the base, from the lowest, the engine has."""
-        return max((_common(image.layers, ground.layers) for ground in self.grounds), default=0)
+        shares = sorted(((_common(image.layers, g.layers), g.image) for g in self._grounds()), reverse=True)
+        return next((count for count, other in shares if count and self.warehouse.has(other)), 0)
 
     def _send(self, image: Image, name: str, layers: Sequence[Layer], base: Iterable[Blob]) -> None:
         blobs = [config_blob(image), *base, *(layer_blob(layer, self._store) for layer in layers)]
@@ -88,7 +96,6 @@ class Dock:
         new = {"image": image.id, "environment": environment, "layers": layers}
         others = [one for one in read_record(self._record) or [] if one["image"] != image.id]
         write_record(self._record, [new, *others][:_REMEMBERED])
-        self.__dict__.pop("grounds", None)
 
     @cached_property
     def _record(self) -> Path:

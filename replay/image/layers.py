@@ -70,7 +70,7 @@ def own_layer(
     through: the tree's choice is put over it, and what the tree does not hold is taken away
     (https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts).
     """
-    listings = {one.diff_id: listing_of(one, store) for one in below}
+    listings = {one.diff_id: listing_of(one.listing, store) for one in below}
     showing = _shown(listings[one.diff_id] for one in below)
     wanted = {f"{PREFIX}/{path}": name for path, name in content.owners.items()}
     own = [_own(f"{PREFIX}/{path}", text) for path, text in content.own.items()]
@@ -141,9 +141,9 @@ def _wheel_layer(names: tuple[str, ...], wheels: Mapping[str, Unpacked], package
     return made
 
 
-def listing_of(one: Layer, store: Store) -> Listing:
-    """Return what a layer holds. Raises NotFound or CorruptBlob."""
-    found: Listing = json.loads(store.get(one.listing))
+def listing_of(listing: str, store: Store) -> Listing:
+    """Return what a layer holds, by the digest of its listing. Raises NotFound or CorruptBlob."""
+    found: Listing = json.loads(store.get(listing))
     return found
 
 

@@ -73,11 +73,13 @@ def needs_of_manifest(manifest: Manifest) -> Iterator[Need]:
 
 
 def needs_of_run(record: RunRecord) -> Iterator[Need]:
-    """Yield what a run record refers to: its log and the files of its outputs."""
+    """Yield what a run record refers to: its log, the files of its outputs and what its image holds."""
     yield Need(record.log, "the run's log")
     for name, output in record.outputs.items():
         for path, file in output.files.items():
             yield Need(file.blob, f"{path} of output {name}", file.size)
+    for layer in record.image.layers if record.image else ():
+        yield Need(layer.listing, f"the files of the image's layer {layer.title}")
 
 
 def lacking(needs: Iterable[Need], size_of: SizeOf) -> Iterator[str]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from replay.store.folder import FolderStore
+from tests.environment.making import requirements, wheel
 
 JOB = """
 import csv, os, sys
@@ -167,3 +171,52 @@ def stopped() -> Callable[[subprocess.Popen[str], int, Callable[[], bool]], Ende
         return Ended(process.returncode, out, err)
 
     return stop
+
+
+PACKAGED = """
+import alpha, csv
+rows = list(csv.DictReader(open("data/customers.csv")))
+with open("out/scores.csv", "w", newline="") as file:
+    out = csv.writer(file)
+    out.writerow(["id", "score", "leaves"])
+    for row in rows:
+        out.writerow([row["id"], int(row["tenure"]) * alpha.A * FACTOR, 0])
+"""
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=docker_host)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bound(shop: Shop, base_image: Callable[[str], str], client: docker.DockerClient) -> Iterator[Shop]:
+    """A job on a base with two packages, bound as `a`; its images are removed from the engine afterwards.
+
+    The same packages would be the same image in every test: one of them is of a version of this test's own.
+    """
+    folder, own = shop.root / "wheels", f"1.0+{secrets.token_hex(4)}"
+    wheel(folder, "alpha", files={"alpha.py": "A = 2\n"})
+    wheel(folder, "alpha", "2.0", files={"alpha.py": "A = 3\n"})
+    wheel(folder, "beta", own, files={"beta.py": "B = 1\n"})
+    requirements(shop.root, "--no-index", "--find-links wheels", "alpha==1.0", "beta")
+    shop.declare(base=base_image("bookworm"), runtime='requirements = "requirements.txt"')
+    shop.job(factor=2, source=PACKAGED)
+    shop.bind("a")
+    yield shop
+    for image in own_images(shop, client):
+        client.images.remove(image, force=True)
+
+
+def own_images(shop: Shop, client: docker.DockerClient) -> list[str]:
+    """The images in the engine that hold the package of this shop's own."""
+    (beta,) = (shop.root / "wheels").glob("beta-*.whl")
+    title = f"beta {beta.name.split('-')[1]}"
+    found = []
+    for image in client.images.list():
+        if any(name.startswith("replay") for name in image.tags):
+            with contextlib.suppress(docker.errors.NotFound):  # another test's, removed meanwhile
+                found += [image.id] if any(title in str(one["CreatedBy"]) for one in image.history()) else []
+    return found
