@@ -109,12 +109,14 @@ def mix_files(layer: str, good: Files, bad: Files, taken: frozenset[str], store:
     named = _naming(layer, good.keys() | bad.keys())
     found: dict[str, FileEntry] = {}
     for path in sorted(good.keys() | bad.keys()):
-        parted = _split(layer, path, good, bad, store)
-        suffixes = [part.suffix for part in parted.parts if named(path) + part.suffix in taken] if parted else []
+        name = named(path)
+        own = {change for change in taken if change == name or change.startswith((f"{name}#", f"{name}/"))}
+        parted = _split(layer, path, good, bad, store) if own else None
+        suffixes = [part.suffix for part in parted.parts if name + part.suffix in own] if parted else []
         if parted is not None and 0 < len(suffixes) < len(parted.parts):
             mixed = store.put(parted.mixed(suffixes))
             found[path] = mixed.model_copy(update={"executable": good[path].executable})
-        elif path in (side := bad if suffixes or named(path) in taken else good):
+        elif path in (side := bad if suffixes or name in own else good):
             found[path] = side[path]
     return found
 

@@ -19,7 +19,7 @@ MOST_LEARNED = 8
 """Keys of a config file, and of a model's, that are told apart."""
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def split(path: str, good: bytes, bad: bytes, *, learned: bool = False) -> Split | None:
     """Take a file apart, deterministically; None where only the whole of it can be swapped.
 
