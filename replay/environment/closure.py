@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -28,7 +30,20 @@ def keep(file: Path, filename: str, store: Store) -> tuple[str, Wheel]:
     with archive.opened(file, filename) as wheel:
         needs = archive.requires(wheel, filename)
     entry = store.put_file(file)
+    _lay_out(entry.blob, store)
     return name, Wheel(version=version, filename=filename, blob=entry.blob, size=entry.size, requires=needs)
+
+
+def known(store: Store) -> Path:
+    """Return the folder in which kept wheels lie by their sha256, for pip not to download them again."""
+    return store.cache("wheels")
+
+
+def _lay_out(blob: str, store: Store) -> None:
+    place = known(store) / blob.removeprefix("sha256:")
+    with suppress(OSError):  # a copy would cost more than it saves
+        if not place.exists():
+            os.link(store.path(blob), place)
 
 
 def recall(key: str, store: Store) -> PackageSet | None:

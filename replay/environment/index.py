@@ -49,7 +49,9 @@ def configuration() -> str:
 class Question:
     """What pip is asked: the requirements `file`, for an interpreter, in a scratch `folder`.
 
-    `asked` is the file as the user knows it; `offered` is a folder of wheels beside those of the indexes.
+    `asked` is the file as the user knows it; `offered` is a folder of wheels beside those of the indexes;
+    `known` are folders of files called by their sha256, which are not downloaded again; what is downloaded is laid
+    into the first.
     """
 
     asked: Path
@@ -57,6 +59,7 @@ class Question:
     interpreter: Interpreter
     folder: Path
     offered: Path | None = None
+    known: tuple[Path, ...] = ()
 
     @property
     def links(self) -> list[str]:
@@ -121,6 +124,8 @@ def obtain(question: Question, wanted: Sequence[Wanted], options: Sequence[str] 
 def _run(arguments: list[str], question: Question) -> None:
     folder, asked, interpreter = question.folder, question.asked, question.interpreter
     (folder / "target.json").write_bytes(interpreter.encode())
+    known = [str(place.absolute()) for place in question.known]
+    (folder / "known.json").write_text(json.dumps(known), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-P", str(_PROGRAM), str(folder), *arguments],
         cwd=asked.resolve().parent,

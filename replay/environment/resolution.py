@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from replay.environment import fromsource, index, uv
 from replay.environment.base import Interpreter
 from replay.environment.build import Builder
-from replay.environment.closure import keep
+from replay.environment.closure import keep, known
 from replay.environment.packages import Wheel
 from replay.environment.requirements import Line, Requirements, without_credentials
 from replay.environment.selection import Locker
@@ -82,12 +82,13 @@ class Resolution:
         folder = self.folder / f"round-{self._rounds}"
         folder.mkdir()
         file, offered = self.asked.path, None
+        seen = (self.folder / "downloads", known(self.store))
         if self._built:
             file, offered = folder / "requirements.txt", self.folder / "built"
             lines = [self._lines.get(line) or self._with_hash(line) for line in self.asked.lines]
             file.touch(mode=0o600)
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return index.Question(self.asked.path, file, self.interpreter, folder, offered)
+        return index.Question(self.asked.path, file, self.interpreter, folder, offered, seen)
 
     def _with_hash(self, line: Line) -> str:
         """A line with the hash of source gets that of the wheel that was built of it as well."""

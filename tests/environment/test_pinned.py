@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -122,15 +121,6 @@ def test_a_conflict_leaves_the_lock_as_it_was(tmp_path: Path, folder: Path, stor
 def test_a_lock_of_another_tool_is_not_locked_again(tmp_path: Path, store: FolderStore) -> None:
     with pytest.raises(LockError, match="a lock already"):
         relock(requirements(tmp_path, name="uv.lock"), tmp_path / "replay.lock", OURS, store)
-
-
-@pytest.fixture(scope="session")
-def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a real uv, as PyPI has it."""
-    place = tmp_path_factory.mktemp("uv")
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(place), "uv"]
-    subprocess.run(command, check=True)
-    return place / "bin"
 
 
 UV = Selection(locker="uv")
