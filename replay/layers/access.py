@@ -77,20 +77,17 @@ class Access(Layer[AccessLayer]):
         for name in sorted(good.sources.keys() | bad.sources.keys()):
             found.extend(source_changes(name, good.sources.get(name), bad.sources.get(name)))
         for name in sorted(good.services.keys() | bad.services.keys()):
-            found.extend(service_changes(name, good.services.get(name), bad.services.get(name)))
+            found.extend(service_changes(name, good.services.get(name), bad.services.get(name), store))
         return found
 
     def mix(self, good: AccessLayer, bad: AccessLayer, taken: frozenset[str], store: Store) -> AccessLayer:
         """Return good's answers, those of the taken sources from bad."""
+        touched = {tuple(change.split("/")[:2]) for change in taken}
         served = {
-            name: bad if any(change.name in taken for change in service_changes(name, *both)) else good
+            name: bad if touched & {("access", name), ("data", name)} else good
             for name in good.services.keys() | bad.services.keys()
-            if (both := (good.services.get(name), bad.services.get(name)))
         }
-        side = {
-            name: bad if any(change.split("/")[:2] == ["access", name] for change in taken) else good
-            for name in good.sources.keys() | bad.sources.keys()
-        }
+        side = {name: bad if ("access", name) in touched else good for name in good.sources.keys() | bad.sources.keys()}
         return AccessLayer(
             sources={name: side[name].sources[name] for name in sorted(side) if name in side[name].sources},
             services={name: served[name].services[name] for name in sorted(served) if name in served[name].services},

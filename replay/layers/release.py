@@ -95,8 +95,9 @@ def _between(good: Release, bad: Release, store: Store) -> tuple[list[Change], d
             found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name], store))
     access = REGISTRY["access"].changes(good.layers["access"], bad.layers["access"], store)
     told = [change for change in access if change.layer == "access"]
-    found.extend(change for change in access if change.layer != "access")
     follows = following(told, [change for change in found if change.layer in INPUTS])
+    # What a service answered is told as data by the access layer, which keeps it.
+    found.extend(change for change in access if change.layer != "access")
     return folded(told, found, follows), follows
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from replay.layers.contract_changes import escaped
 from replay.sources.tape import Relation, Service
+from replay.sources.withheld import compare
 from replay.state import Change
-from replay.store.base import BlobRef
+from replay.store.base import BlobRef, Store
 
 MEDIA = "application/octet-stream"
 
 
-def service_changes(name: str, good: Service | None, bad: Service | None) -> list[Change]:
+def service_changes(name: str, good: Service | None, bad: Service | None, store: Store) -> list[Change]:
     """List how the access to a service differs; where it does not, whether its answers do (then that is data).
 
     The answers were given under that access: a mix takes them with it, so the changes of one service require
@@ -24,11 +25,36 @@ def service_changes(name: str, good: Service | None, bad: Service | None) -> lis
         return [Change(name=f"access/{name}", before=good and _words(good), after=bad and _words(bad))]
     found = _access(name, good, bad)
     if not found and good.tape != bad.tape:
-        return [Change(name=f"data/{name}", before=_answers(good), after=_answers(bad))]
+        found = _given(name, good, bad, store)
     if not found:
         found = [Change(name=f"access/{name}", before=_found_by(good), after=_found_by(bad))]
     names = [change.name for change in found]
     return [change.model_copy(update={"requires": tuple(n for n in names if n != change.name)}) for change in found]
+
+
+def _given(name: str, good: Service, bad: Service, store: Store) -> list[Change]:
+    """List what the answers to the same requests withhold, and the data where they differ in anything else."""
+    columns: dict[str, str] = {}
+    rows: list[str] = []
+    rest = good.tape.keys() != bad.tape.keys()
+    for key in good.tape.keys() & bad.tape.keys() if good.kind == "http" else ():
+        sides = [[reply for reply in side.tape[key].replies if not reply.refused] for side in (good, bad)]
+        for before, after in zip(*sides, strict=False):
+            packing = [dict(reply.headers).get("content-encoding", "") for reply in (before, after)]
+            if before.body.blob != after.body.blob and packing[0] == packing[1]:
+                seen = compare(store.get(before.body.blob), store.get(after.body.blob), packing[0])
+                columns |= seen.columns
+                rows += [seen.rows] if seen.rows else []
+                rest = rest or seen.rest
+    found = [
+        Change(name=f"access/{name}/{escaped(column)}", before="given", after=columns[column])
+        for column in sorted(columns)
+    ]
+    if rows:
+        found.append(Change(name=f"access/{name}/rows", before="given", after=f"not given: {'; '.join(rows[:3])}"))
+    if rest or not found:
+        found.append(Change(name=f"data/{name}", before=_answers(good), after=_answers(bad)))
+    return found
 
 
 def service_blobs(service: Service) -> Iterator[BlobRef]:

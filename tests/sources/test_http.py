@@ -86,6 +86,39 @@ def test_other_rows_under_the_same_access_are_data(place: Place, web: Callable[.
     assert (verdict.verdict, verdict.retrain) == ("data-drift", True)
 
 
+def regions(*kept: str) -> str:
+    return "id,risk,region\n" + "".join(f"{i},0.{i},{r}\n" for i, r in enumerate("nsewnsew") if r in kept)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("id,risk\n1,0.1\n2,0.9\n", "id,risk\n1,***\n2,***\n", ["access/segments/risk"]),
+        ("id,risk\n1,0.1\n2,0.9\n", "id\n1\n2\n", ["access/segments/risk"]),
+        ('[{"id": 1, "risk": 0.1}]', '[{"id": 1, "risk": null}]', ["access/segments/risk"]),
+        ('{"items": [{"id": 1, "risk": 1}], "n": 1}', '{"items": [{"id": 1}], "n": 1}', ["access/segments/risk"]),
+        (regions(*"nsew"), regions(*"ns"), ["access/segments/rows"]),
+        (regions(*"nsew"), regions(*"ns") + "9,0.9,n\n", ["data/segments"]),
+        ("id,risk\n1,0.1\n2,0.9\n", "id,risk\n2,0.9\n", ["data/segments"]),
+        ("id,risk\n1,0.1\n2,0.9\n", "id,risk\n1,\n2,0.9\n", ["data/segments"]),
+        ("id,risk\n1,0\n2,0\n", "id,risk\n1,\n2,\n", ["data/segments"]),
+        ("id,risk,x\n1,0.1,5\n2,0.9,6\n", "id,risk,x\n1,,5\n2,,7\n", ["access/segments/risk", "data/segments"]),
+        ("plain words", "other words", ["data/segments"]),
+    ],
+)
+def test_what_an_answer_of_200_withholds_is_access(
+    place: Place, web: Callable[..., Web], before: str, after: str, expected: list[str]
+) -> None:
+    site = web({"/segments.csv": (200, before)})
+    place.declare(JOB, SERVICE, 'set = {TOKEN = "-"}')
+    environ = {"SEGMENTS": f"{site.url}/segments.csv"}
+    good = place.bind(environ)
+    site.pages["/segments.csv"] = (200, after)
+    bad = place.bind(environ)
+    found = changes(load(place.store, good.state), load(place.store, bad.state), place.store)
+    assert sorted(change.name for change in found) == expected
+
+
 def test_a_question_that_was_never_asked_is_not_answered_by_a_guess(place: Place, web: Callable[..., Web]) -> None:
     site = web({"/segments.csv": (200, ROWS)})
     job = JOB.replace('["SEGMENTS"]', '["SEGMENTS"] + "?now=" + str(__import__("time").time_ns())')
