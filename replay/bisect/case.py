@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from replay.bisect.budget import Budget
+from replay.bisect.focus import Focus
 from replay.bisect.judge import settled
 from replay.bisect.probe import Prober
 from replay.bisect.search import Found, Outcome, Taken, in_order
@@ -26,7 +28,7 @@ class Options:
     """How to investigate. `repeat`: executions of each endpoint; `drill`: go below whole layers; `history`: a git
     repository to look for commits in; `hold_clock`: each end reads the time it read when it was recorded, else
     every probe reads the real one; `noise`: executions of GOOD beforehand, whose differences among themselves are
-    no evidence (0: none).
+    no evidence (0: none); `focus`: what is taken apart and tried first; `every`: look for all causes.
     """
 
     jobs: int = 1
@@ -39,6 +41,9 @@ class Options:
     test_name: str = ""
     history: Path | None = None
     noise: int = 0
+    focus: Focus = field(default_factory=Focus)
+    budget: Budget | None = None
+    every: bool = False
 
 
 def requires_of(pair: Pair) -> dict[str, frozenset[str]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from replay.bisect.case import NOTHING, Case
 from replay.bisect.effect import distance
+from replay.bisect.focus import weights
 from replay.bisect.search import Found, Outcome, Taken, closed, drive, in_order, narrow, sweep
+from replay.digest import short
 from replay.record import RunRecord
 
 Answer = Callable[[list[Taken]], dict[Taken, Outcome]]
@@ -37,7 +39,9 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
     """Find what breaks GOOD and mends BAD among the atoms of `scope`, given outcomes that are known already."""
     requires = _between_atoms(case, scope)
     order = [name for atoms in in_order([n for n in case.prober.atoms if n in scope], requires) for name in atoms]
-    found = drive(narrow(order, requires, told=told, width=case.options.jobs), answer)
+    likely = weights(case.prober.atoms, case.options.focus)
+    width, every = case.options.jobs, case.options.every
+    found = drive(narrow(order, requires, told=told, weights=likely, width=width, every=every), answer)
     carried = _carried(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
@@ -47,6 +51,18 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
         case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
     _tell(case, found, scope)
     return Caught(found, fine=True, carried=carried)
+
+
+def flip_pair(case: Case, caught: Caught) -> list[str]:
+    """Return a line that names two states that differ in one culprit alone, both of which were run."""
+    for members in caught.found.breaks[:1]:
+        atoms = members if caught.fine else case.atoms_in(members)
+        flipped = closed(atoms, _between_atoms(case, case.everything))
+        probes = [case.prober.done.get((taken, 0)) for taken in (NOTHING, flipped)]
+        states = [short(probe.state) for probe in probes if probe is not None]
+        if len(set(states)) == 2:
+            return [f"flip pair: {states[0]} is good, {states[1]} is bad: it is {case.prober.label(flipped)}"]
+    return []
 
 
 def shares(
@@ -91,6 +107,8 @@ def _sweep(case: Case, scope: Taken, answer: Answer) -> Found:
         return {mix: known[case.atoms_in(mix)] for mix in mixes}
 
     found = drive(sweep(items), by_layer)
+    if cleared := [item for item in items if item not in found.guilty]:
+        case.bench.progress(f"cleared: {', '.join(cleared)}")
     for layers, result in found.outcomes.items():
         if layers and layers != frozenset(items):
             case.lines.append(f"{case.prober.label(case.atoms_in(layers))}: {result}")

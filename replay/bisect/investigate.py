@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from replay.bisect import endpoints
+from replay.bisect.budget import BudgetSpent
 from replay.bisect.case import NOTHING, Case, Options, atoms_of, clock_change, layers_of, requires_of
 from replay.bisect.counterfactual import answering, broken, effect_of, execution_share, parts_of, told_apart
-from replay.bisect.hunt import Answer, Caught, hunt, shares
+from replay.bisect.focus import focused
+from replay.bisect.hunt import Answer, Caught, flip_pair, hunt, shares
 from replay.bisect.judge import judge
 from replay.bisect.probe import Probe, Prober, finished, open_journal
 from replay.bisect.search import Outcome, Taken
@@ -34,10 +36,13 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
     case = _open(bench, good, bad, options)
     if options.noise:
         case.lines.append(noise_words(bench.noise, options.noise))
-    stopped = endpoints.check(case)
-    if stopped is not None:
-        return stopped
-    return _by_outputs(case) if options.test is None else _by_test(case)
+    try:
+        stopped = endpoints.check(case)
+        if stopped is not None:
+            return stopped
+        return _by_outputs(case) if options.test is None else _by_test(case)
+    except BudgetSpent as spent:
+        return case.stop("inconclusive", f"{spent.what}, and no cause is shown yet", spent.do)
 
 
 def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Case:
@@ -47,7 +52,7 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
     clock = clock_change(good, bad) if held else None
     if not pair.changes and clock and _alike(bench, good, bad):
         clock = None  # one state and the same outputs: nothing is left for a clock to explain
-    atoms = atoms_of(pair, clock)
+    atoms = focused(atoms_of(pair, clock), options.focus)
     layers = layers_of(atoms)
     identity = {"good": good.id, "bad": bad.id, "engine": bench.engine.name, "test": options.test_name}
     identity |= {} if options.hold_clock else {"clock": "now"}
@@ -72,6 +77,7 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
         jobs=options.jobs,
         fresh=options.fresh,
         expected=at_most(len(atoms), len(layers), options),
+        budget=options.budget,
         clocks=(good.clock_began, bad.clock_began) if held else None,
     )
     return Case(bench, good, bad, prober, options, {**requires_of(pair), CLOCK: NOTHING})
@@ -232,6 +238,9 @@ def _judged(
     parts: dict[Taken, float],
     moved: Caught | None = None,
 ) -> Verdict:
+    shown = caught or moved
+    if shown is not None:
+        case.lines += flip_pair(case, shown)
     evidence = case.evidence(
         found=caught.found if caught else None,
         effect=effect,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from replay.bisect.case import Options, atoms_of, layers_of
+from replay.bisect.focus import focused
 from replay.bisect.investigate import at_most
 from replay.layers.release import Pair
 
 
 def plan(pair: Pair, options: Options) -> list[str]:
     """Return the probes a bisect makes at most while single changes act, in order, for people."""
-    atoms = atoms_of(pair)
+    atoms = focused(atoms_of(pair), options.focus)
     layers = layers_of(atoms)
     ends = ("GOOD", "BAD") if atoms else ("GOOD",)
     steps = [f"{end}, repetition {number + 1}" for number in range(options.repeat) for end in ends]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from replay.bisect.budget import Budget
 from replay.bisect.search import Taken
 from replay.bisect.verdict import CLOCK, Group, Probes
 from replay.errors import Interrupted, ReplayError, StoreError
@@ -49,6 +50,7 @@ class Prober:
     journal: Path
     jobs: int = 1
     fresh: bool = False
+    budget: Budget | None = None
     expected: int = 0
     clocks: tuple[str, str] | None = None
     counts: dict[str, int] = field(default_factory=lambda: {"run": 0, "cached": 0, "unresolved": 0})
@@ -99,6 +101,8 @@ class Prober:
         if (record := self._recall(state, repetition, clock)) is not None:
             self._say(f"{label}: known already")
             return self._ended(Probe(taken, state, record, cached=True), "cached")
+        if self.budget is not None:
+            self.budget.check(self.counts["run"] + self.counts["unresolved"])
         self._say(f"{label} …")
         try:
             record = execute(self.bench, release, replace(self.order, clock=clock))

@@ -9,9 +9,11 @@ import typer
 
 from replay.cli import options
 from replay.cli.console import done, progress, result, say
+from replay.cli.mending import mended
 from replay.cli.session import Session
 
 if TYPE_CHECKING:
+    from replay.bisect.case import Options
     from replay.bisect.verdict import Verdict
     from replay.record import RunRecord
 
@@ -33,6 +35,24 @@ def bisect(
     repeat: Repeat = 2,
     noise: options.Noise = 0,
     layers: Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")] = False,
+    only: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--only", help="Take apart only these changes, as runtime/packages; others as a whole."),
+    ] = None,
+    skip: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--skip", help="Do not take these changes apart."),
+    ] = None,
+    suspect: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--suspect", help="Try these changes first."),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Run the mended state again, tag it fix, say what to do.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Look for every cause and every way to mend it.")] = False,
+    budget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--budget", help="Stop after so many probes (20) or so much time (90s, 10m, 2h)."),
+    ] = None,
     clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
@@ -46,14 +66,18 @@ def bisect(
     Both ends are rerun first. Probes that ended are remembered: a bisect that was killed goes on where it
     was. Exit code 0 cause found, 1 no difference, 3 inconclusive, 2 trouble.
     """
+    from replay.bisect.budget import Budget
+    from replay.bisect.case import Options
     from replay.bisect.command import command_test
+    from replay.bisect.focus import Focus
     from replay.bisect.verdict import EXIT_CODES
 
     session = Session(store, engine.choice)
     kept = session.store()
     one, other = session.run(kept, good), session.run(kept, bad)
+    focus = Focus(tuple(only or ()), tuple(skip or ()), tuple(suspect or ()))
     if plan:
-        _plan(session, (one, other), repeat, as_json, drill=not layers)
+        _plan(session, (one, other), Options(repeat=repeat, drill=not layers, focus=focus), as_json)
         return
     judge = command_test(test, kept) if test else None
     more = {
@@ -63,9 +87,15 @@ def bisect(
         "drill": not layers,
         "hold_clock": clock == "recorded",
         "noise": options.enough(noise),
+        "focus": focus,
+        "every": every,
+        "budget": Budget.parse(budget) if budget is not None else None,
     }
     found = _investigate(session, (one, other), jobs, repeat, fresh, **more)
     _report(found, one, other, html, as_json)
+    if fix:
+        for line in mended(session, found):
+            progress(line) if as_json else say(line)
     done(EXIT_CODES.get(found.verdict, 0))
 
 
@@ -131,14 +161,13 @@ def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, 
         progress(f"report written to {html}")
 
 
-def _plan(session: Session, runs: tuple[RunRecord, RunRecord], repeat: int, as_json: bool, *, drill: bool) -> None:
-    from replay.bisect.case import Options
+def _plan(session: Session, runs: tuple[RunRecord, RunRecord], chosen: Options, as_json: bool) -> None:
     from replay.bisect.plan import plan
     from replay.layers.release import Pair, load
 
     kept = session.store()
     good, bad = runs
-    steps = plan(Pair(load(kept, good.state), load(kept, bad.state), kept), Options(repeat=repeat, drill=drill))
+    steps = plan(Pair(load(kept, good.state), load(kept, bad.state), kept), chosen)
     each = max(good.milliseconds.get("job", 0), bad.milliseconds.get("job", 0)) / 1000
     seconds = round(len(steps) * each, 1)
     lines = [f"at most {len(steps)} probes, about {seconds} s of the job's own time:", *(f"  {step}" for step in steps)]
