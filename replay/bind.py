@@ -11,13 +11,12 @@ from pathlib import Path
 from replay.adopt import Platform, existing
 from replay.config import Config, Runtime
 from replay.engines.base import ImageEngine
-from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.lock import lock, relock
 from replay.environment.packages import PackageSet
 from replay.environment.pinned import FILE
 from replay.environment.selection import Selection
-from replay.errors import EngineError, LockError
+from replay.errors import LockError
 from replay.execute import Order, Timings, Workbench, execute, silent
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
@@ -57,8 +56,6 @@ def bind(
     timings = Timings()
     with timings.phase("lock"):
         found = platform(bench, project, upgrade=upgrade)
-        if clock is not None:
-            _must_hold(bench, found.base)
     with timings.phase("capture"):
         context = Context(
             root=project.root,
@@ -87,17 +84,6 @@ def bind(
     record = record.model_copy(update={"changed_inputs": changed, "packages": found.findings})
     bench.store.add_run(record)
     return record
-
-
-def _must_hold(bench: Workbench, base: Base) -> None:
-    """Raise EngineError where a clock was asked for that the job would not read."""
-    reason = bench.engine.not_held(base).get("clock")
-    if reason is not None:
-        raise EngineError(
-            "the job cannot be bound with another clock here",
-            cause=reason,
-            do="leave --clock out, or name a base with glibc (Debian, Ubuntu, Red Hat) of this machine's kind",
-        )
 
 
 def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Platform:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from replay.engines import clock
 from replay.engines.base import Engine, RunResult, RunSpec
+from replay.engines.linkage import STATIC, is_static
 from replay.engines.numerics import numerics
 from replay.engines.warehouse import ImageEngine
 from replay.engines.workspace import discard
@@ -19,7 +20,7 @@ from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
-from replay.errors import ReplayError
+from replay.errors import EngineError, ReplayError, StoreError
 from replay.image.build import provide, rebuildable
 from replay.image.delivery import deliver, prove
 from replay.layers.access import AccessLayer
@@ -105,7 +106,7 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
         provide(bench.engine, base, bench.store)
         ready = _environment(bench, base, packages, order.image)
         findings = ready.findings
-    held, open_ = _clock(bench, order, base)
+    held, open_ = _clock(bench, order, view)
     if held is not None and (caution := clock.caution(bench.engine.interpreter(base))):
         findings += (caution,)
     with _scratch(bench.store) as folder:
@@ -164,16 +165,42 @@ def _needs(view: Workspace) -> tuple[Base, PackageSet]:
     return view.base, view.packages
 
 
-def _clock(bench: Workbench, order: Order, base: Base) -> tuple[clock.Clock | None, dict[str, str]]:
-    """Return the clock to hold, and what stays open on this engine, with the clock where it was let go."""
+def _clock(bench: Workbench, order: Order, view: Workspace) -> tuple[clock.Clock | None, dict[str, str]]:
+    """Return the clock to hold, and what stays open on this engine, with the clock where it cannot be held.
+
+    Raises EngineError where the run is to be bound with a clock that the job would not read.
+    """
+    base, _ = _needs(view)
     left = bench.engine.not_held(base)
     if order.clock is None:
         return None, left if order.reason == "run" else {"clock": clock.LET_GO} | left
-    file = clock.library()
-    if "clock" in left or file is None:
-        return None, left
-    kept = bench.store.path(bench.store.put_file(file).blob)
-    return clock.Clock(clock.seconds(order.clock), kept), left
+    own = view.files.get(os.path.normpath(view.command[0]))
+    file = bench.store.path(own.blob) if own and own.blob else None
+    cache = bench.store.cache("linkage")
+    if "clock" not in left and is_static(bench.engine, base, view.command[0], file, view.env.get("PATH"), cache):
+        left = {**left, "clock": STATIC}
+    library = clock.library()
+    if "clock" not in left and library is not None:
+        kept = bench.store.path(bench.store.put_file(library).blob)
+        return clock.Clock(_seconds(order.clock), kept), left
+    if order.reason == "run":
+        raise EngineError(
+            "the job cannot be bound with another clock here",
+            cause=left["clock"],
+            do="leave --clock out, or name a base with glibc (Debian, Ubuntu, Red Hat) of this machine's kind",
+        )
+    return None, left
+
+
+def _seconds(moment: str) -> float:
+    try:
+        return clock.seconds(moment)
+    except (ValueError, OverflowError) as error:
+        raise StoreError(
+            f"the run record says that its clock began at {moment[:40]!r}, which is no time",
+            cause=f"it was not written by Replay, or somebody tampered with it ({error})",
+            do="let the clock go (--clock now), or ask whoever made the record",
+        ) from None
 
 
 def _host(bench: Workbench, spec: RunSpec, host: Host, order: Order) -> Host:

@@ -105,13 +105,16 @@ class Case:
     requires: Mapping[str, Taken]
     lines: list[str] = field(default_factory=list)
     left_out: Taken = NOTHING
+    clock_cleared: bool = False
 
-    def clear_clock(self) -> None:
-        """Leave the clock out of all that follows: every probe reads GOOD's."""
+    def drop_clock(self, *, cleared: bool) -> None:
+        """Leave the clock out of all that follows: every probe reads GOOD's. `cleared`: it was shown to do nothing."""
         self.prober.atoms = {name: group for name, group in self.prober.atoms.items() if name != CLOCK}
         self.prober.layers = layers_of(self.prober.atoms)
         self.left_out = frozenset({CLOCK})
-        self.lines.append("the clock has no part in it: each end gives its outputs at the other's time too")
+        self.clock_cleared = cleared
+        if cleared:
+            self.lines.append("the clock has no part in it: each end gives its outputs at the other's time too")
 
     @property
     def everything(self) -> Taken:
@@ -184,7 +187,7 @@ class Case:
             probes=self.prober.probes,
             fix=self._fix(found or moved, carried, fine or found is None),
             carried=carried,
-            cleared=tuple(self.left_out),
+            cleared=tuple(self.left_out) if self.clock_cleared else (),
         )
 
     def stop(self, kind: Kind, sentence: str, advice: str) -> Verdict:

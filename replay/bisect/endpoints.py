@@ -21,9 +21,10 @@ def check(case: Case) -> Verdict | None:
     sides = [good, bad] if bad else [good]
     wanted = [(side, repetition) for repetition in range(repeat) for side in sides]
     probes = case.prober.repeated(wanted + [(side, 0) for side in at_the_others_time])
-    if at_the_others_time and not _clock_matters(case, probes, at_the_others_time):
+    held = all("clock" not in record.not_held for record in _records(probes))
+    if at_the_others_time and (not held or not _clock_matters(case, probes, at_the_others_time)):
         # The swapped runs were repetitions, then: of GOOD, and of what BAD is without its clock.
-        case.clear_clock()
+        case.drop_clock(cleared=held)
     elif at_the_others_time:
         probes += case.prober.repeated([(side, repeat) for side in sides])
     goods = [probe for probe in probes if probe.taken - case.left_out == good]
