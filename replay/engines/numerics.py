@@ -71,7 +71,7 @@ def numerics(engine: Engine, spec: RunSpec, host: Host, cache: Path, *, ask: boo
 
     Where it was not and `ask` is false, or where it does not answer, nothing is known. Raises Interrupted.
     """
-    known = {"base": spec.base.model_dump(), "environment": str(spec.environment), "env": dict(spec.env)}
+    known = {"base": spec.base.model_dump(), "environment": str(spec.environment or spec.image), "env": dict(spec.env)}
     key = of_bytes(canonical({**known, "host": host.model_dump(mode="json"), "script": SCRIPT}))
     file = cache / f"{short(key)}.json"
     with contextlib.suppress(OSError, ValueError):
@@ -93,6 +93,7 @@ def _asked(engine: Engine, spec: RunSpec) -> Numerics:
             command=["python", "-c", SCRIPT],
             workspace=Path(folder),
             environment=spec.environment,
+            image=spec.image,
             env=spec.env,
             limits=Limits(timeout=TIMEOUT),
         )
