@@ -7,7 +7,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from replay.compare.distribution import ks_statistic, psi, shift
+from replay.compare.distribution import can_shift, ks_statistic, psi, shift
 
 
 def array(values: object) -> pa.ChunkedArray:
@@ -103,3 +103,57 @@ def test_nothing_is_said_where_a_side_has_no_rows() -> None:
     found = shift(array([1.0]), pa.chunked_array([], pa.float64()))
     assert (found.shifted, found.ks) == (False, None)
     assert "no rows" in found.sentence
+
+
+def slow_wasserstein(good: list[float], bad: list[float]) -> float:
+    """The mean distance of the values in order, each side repeated to a common length."""
+    left, right = sorted(good * len(bad)), sorted(bad * len(good))
+    return sum(abs(a - b) for a, b in zip(left, right, strict=True)) / len(left)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_wasserstein_is_the_mean_way_of_the_values(seed: int) -> None:
+    random_ = random.Random(seed)
+    good = [random_.randint(0, 9) / 2 for _ in range(random_.randint(1, 12))]
+    bad = [random_.gauss(3, 2) for _ in range(random_.randint(1, 12))]
+    assert shift(array(good), array(bad)).wasserstein == pytest.approx(slow_wasserstein(good, bad))
+
+
+def test_instants_move_by_seconds() -> None:
+    good, bad = (pa.chunked_array([pa.array([day], pa.date32())]) for day in (1, 3))
+    assert shift(good, bad).wasserstein == 2 * 86400.0
+
+
+def test_jensen_shannon_goes_from_equal_to_nothing_in_common() -> None:
+    assert shift(array(["a", "b", None]), array([None, "b", "a"])).js == pytest.approx(0.0)
+    assert shift(array(["a"] * 10), array(["b"] * 5)).js == pytest.approx(1.0)
+    # half of the mass moved from one category to a new one: 1 - H((3/4, 1/4)) + H(1/2, 1/2) / 2, in bits
+    assert shift(array(["a", "a"]), array(["a", "b"])).js == pytest.approx(0.3112781)
+
+
+def test_a_million_rows_make_every_p_small_and_no_shift_of_it() -> None:
+    good = pa.chunked_array([pa.array(range(1_000_000), pa.float64())])
+    bad = pa.chunked_array([pa.array(range(4000, 1_004_000), pa.float64())])
+    found = shift(good, bad)
+    assert found.p is not None
+    assert found.p < 1e-6
+    assert not found.shifted
+
+
+def test_p_is_that_of_the_limit() -> None:
+    found = shift(array([float(i) for i in range(100)]), array([float(i + 10) for i in range(100)]))
+    assert (found.ks, found.p) == (pytest.approx(0.1), pytest.approx(0.68, abs=0.02))
+
+
+def test_infinities_take_no_part_in_the_way() -> None:
+    assert shift(array([0.0, float("inf")]), array([1.0, float("inf")])).wasserstein == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_column_shifts_that_cannot(seed: int) -> None:
+    random_ = random.Random(seed)
+    rows = random_.randint(200, 5000)
+    good = [random_.choice("abcdefgh") for _ in range(rows)]
+    moved = random_.randint(0, rows // 20)
+    bad = [f"new{random_.randint(0, 3)}" if row < moved else value for row, value in enumerate(good)]
+    assert can_shift(moved, rows, rows) or not shift(array(good), array(bad)).shifted
