@@ -21,6 +21,7 @@ from replay.compare.rows import (
     labels,
     same_rows,
 )
+from replay.compare.segments import Explain, explain_in
 from replay.compare.tally import Column, Tally
 from replay.compare.text import clean, count
 from replay.compare.tolerance import Tolerance
@@ -49,7 +50,7 @@ class Matched:
 
     `common` rows have a partner; `order` says how their order differs, None for not at all. `tallies` hold the
     columns that both sides have, without the key; they are empty where no row could be told from another.
-    `shifts` returns how the distributions of some columns moved.
+    `shifts` returns how the distributions of some columns moved, `explain` where some changed rows lie.
     """
 
     good: pa.Schema
@@ -60,6 +61,7 @@ class Matched:
     added: Lone
     tallies: Sequence[Tally]
     shifts: Callable[[Sequence[str]], Mapping[str, Shift]]
+    explain: Explain | None = None
     order: str | None = None
 
 
@@ -109,6 +111,7 @@ def report(name: str, matched: Matched, key: Sequence[str]) -> Difference | None
     if matched.order:
         findings.append(Difference("rows", "order", matched.order))
     cells = {tally.name: column_differences(tally, matched.common) for tally in matched.tallies}
+    _place(cells, matched)
     lone = matched.removed.count + matched.added.count
     for column in matched.good.names:
         if column in matched.bad.names:
@@ -149,7 +152,7 @@ def _matched(good: pa.Table, bad: pa.Table, key: Sequence[str], rows: Alignment,
         return label(good, key, common if rows.good is None else rows.good[common].as_py())
 
     for tally in tallies:
-        tally.add(Column(tally.name, *rows.pick(good[tally.name], bad[tally.name]), row_name))
+        tally.add(Column(tally.name, *rows.pick(good[tally.name], bad[tally.name]), row_name, rows.good))
     shown = key or _common(good, bad)[:SHOWN]
     return Matched(
         good=good.schema,
@@ -160,6 +163,7 @@ def _matched(good: pa.Table, bad: pa.Table, key: Sequence[str], rows: Alignment,
         added=Lone(len(rows.added), labels(bad, shown, rows.added)),
         tallies=tallies,
         shifts=partial(table_shifts, good, bad),
+        explain=explain_in(good, {*key, *(tally.name for tally in tallies if tally.decision)}),
         order=None if rows.in_order else OTHER_ORDER,
     )
 
@@ -206,6 +210,20 @@ def _columns(before: Sequence[str], after: Sequence[str]) -> list[Difference]:
     if [n for n in before if n in after] != [n for n in after if n in before]:
         findings.append(Difference("columns", "order", "the columns are in another order"))
     return findings
+
+
+def _place(cells: dict[str, list[Difference]], matched: Matched) -> None:
+    """Say where the flips lie, or the changes of the column that changed most where there is no decision."""
+    telling = [tally for tally in matched.tallies if any(f.kind in ("decision", "cells") for f in cells[tally.name])]
+    if not telling or matched.explain is None:
+        return
+    tally = max(telling, key=lambda each: (each.decision, each.changes))
+    rows = tally.rows()
+    segment = matched.explain(rows) if rows is not None else None
+    if segment is not None and segment.column != tally.name:
+        last = cells[tally.name][-1]
+        numbers = last.numbers | {"segment": segment.as_json()}
+        cells[tally.name][-1] = replace(last, sentence=f"{last.sentence}; {segment.words}", numbers=numbers)
 
 
 def _shifts(matched: Matched, key: set[str], noise: set[str]) -> list[Difference]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replay.compare.rows import SHOWN
+from replay.compare.segments import FEWEST, MANY
 from replay.compare.text import clean
 from replay.compare.tolerance import Tolerance
 from replay.compare.values import Kind, Pair, as_float, as_text, differing, distance, ulps, unify
@@ -113,6 +114,23 @@ class Tally:
         self.seconds: float | None = None
         self.beyond, self.within = Moved(), Moved()
         self.by_declared = self.by_floor = False
+        self._rows: list[pa.Array] = []
+
+    def rows(self) -> pa.Array | None:
+        """Return the numbers, in the good table, of the rows with a changed cell beyond every tolerance.
+
+        None for fewer or more than a segment is looked for.
+        """
+        import pyarrow as pa
+
+        number = sum(len(rows) for rows in self._rows)
+        return pa.concat_arrays(self._rows) if FEWEST <= number <= MANY else None
+
+    def _remember(self, column: Column, rows: pa.Array) -> None:
+        import pyarrow as pa
+
+        if sum(len(kept) for kept in self._rows) <= MANY:
+            self._rows.append((rows if column.places is None else column.places.take(rows)).cast(pa.int64()))
 
     @property
     def changes(self) -> int:
@@ -142,6 +160,7 @@ class Tally:
             self._numbers(column, pair, changed)
             return
         self.changed.add(column, changed)
+        self._remember(column, changed)
         if self.decision:
             self._flips(column, changed)
         elif pair.kind == "instant":
@@ -175,6 +194,7 @@ class Tally:
         self.by_floor |= pc.any(pc.and_not(measured, declared)).as_py()
         for mask, side in ((within, self.within), (pc.invert(within), self.beyond)):
             side.measure(column, changed.filter(mask.combine_chunks()), moved.filter(mask), size.filter(mask))
+        self._remember(column, changed.filter(pc.invert(within).combine_chunks()))
 
 
 def _larger(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from replay.compare.difference import Difference
 from replay.compare.distribution import Shift, table_shifts
 from replay.compare.rows import SHOWN, check_columns, label
+from replay.compare.segments import Segment, best, counted, names_segments
 from replay.compare.tables import OTHER_ORDER, SHUFFLED, Lone, Matched, report, tallies_of
 from replay.compare.tally import Column, Tally
 from replay.large.engine import database
@@ -104,6 +105,7 @@ class _Work:
             added=self._lone("b", found.added),
             tallies=tallies,
             shifts=self._shifts,
+            explain=partial(self._explain, {*self.key, *(tally.name for tally in tallies if tally.decision)}),
             order=None if found.in_order else OTHER_ORDER,
         )
         if not self.key and any(tally.differs for tally in tallies) and self._same_rows():
@@ -223,6 +225,25 @@ class _Work:
             sides = [self._sample(side, name) for side in "gb"]
             shifts |= table_shifts(sides[0], sides[1], [name])
         return shifts
+
+    def _explain(self, without: set[str], rows: pa.Array) -> Segment | None:
+        """Find where changed rows lie, among the columns of few values; how frequent each is comes from a sample."""
+        import pyarrow as pa
+
+        good = self.sides.good
+        changed = pa.table({"rn": rows})
+        names = [f.name for f in good.schema if f.name not in without and names_segments(f.type)]
+        counts = {}
+        for name in names:
+            everything = counted(self._sample("g", name)[name])
+            if everything:
+                self.connection.register("changed", changed)
+                query = f"select c0 from {good.relation({'c0': identifier(name)})} where rn in (select rn from changed)"
+                there = renamed(self.connection.sql(query).to_arrow_table(), [name], good)
+                among = counted(there[name])
+                if among:
+                    counts[name] = (among, everything)
+        return best(counts)
 
     def _sample(self, side: str, name: str) -> pa.Table:
         source = self._source(side)
