@@ -11,6 +11,8 @@ from pathlib import Path
 from replay.adopt import Platform, existing
 from replay.config import Config, Runtime
 from replay.engines.base import ImageEngine
+from replay.engines.warehouse import Carrier
+from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.lock import lock, relock
 from replay.environment.packages import PackageSet
@@ -18,6 +20,8 @@ from replay.environment.pinned import FILE
 from replay.environment.selection import Selection
 from replay.errors import LockError
 from replay.execute import Order, Timings, Workbench, execute, silent
+from replay.image import kept
+from replay.image.build import archived, image_of, warehouse_of
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
 from replay.layers.model import ModelLayer
@@ -44,18 +48,21 @@ def bind(
     command: tuple[str, ...] = (),
     upgrade: bool = False,
     clock: str | None = None,
+    keep_base: bool = False,
     announce: Callable[[str], None] = silent,
 ) -> RunRecord:
     """Capture the project's state, execute its job and record the run.
 
     `command` replaces the declared command line; `upgrade` resolves the requirements anew; `clock` is the time
-    the job shall read as it starts (UTC, ISO 8601), None for the real one. `announce` is called with the
-    state's id before the job starts; not where it asks services, for then only its run tells. Raises every kind
-    of ReplayError; whatever fails, earlier runs stay as they were.
+    the job shall read as it starts (UTC, ISO 8601), None for the real one; with `keep_base` the base's own layers
+    go into the store. `announce` is called with the state's id before the job starts; not where it asks services,
+    for then only its run tells. Raises every kind of ReplayError; whatever fails, earlier runs stay as they were.
     """
     timings = Timings()
     with timings.phase("lock"):
         found = platform(bench, project, upgrade=upgrade)
+        if keep_base:
+            kept.keep(image_of(found.base), warehouse_of(bench.engine), bench.store)
     with timings.phase("capture"):
         context = Context(
             root=project.root,
@@ -91,7 +98,7 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
     runtime = project.config.runtime
     if runtime.adopts and isinstance(bench.engine, ImageEngine):
         return existing(bench, bench.engine, project.root, project.config)
-    base = bench.engine.base(runtime.base or "", runtime.python)
+    base = _base(bench, project)
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
         return Platform(base, installed(interpreter, bench.store))
@@ -114,6 +121,14 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
         workshop=EngineWorkshop(bench.engine, base, bench.store, bench.progress),
     )
     return Platform(base, locked)
+
+
+def _base(bench: Workbench, project: Project) -> Base:
+    """Return the declared base: an image that the engine knows by name, or one in an archive of the project."""
+    name, python = project.config.runtime.base or "", project.config.runtime.python
+    if name.endswith(".tar") and isinstance(bench.engine, Carrier):
+        return archived(bench.engine, project.root / name, python, name, bench.store)
+    return bench.engine.base(name, python)
 
 
 def pin(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[PackageSet | None, PackageSet]:

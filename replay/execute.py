@@ -14,7 +14,7 @@ from replay.engines import clock
 from replay.engines.base import Engine, RunResult, RunSpec
 from replay.engines.linkage import STATIC, is_static
 from replay.engines.numerics import numerics
-from replay.engines.warehouse import ImageEngine
+from replay.engines.warehouse import Carrier
 from replay.engines.workspace import discard
 from replay.environment.base import Base
 from replay.environment.installed import installed
@@ -225,7 +225,7 @@ def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: Ima
     if bench.engine.name == "here":
         return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store)))
     rebuildable(packages)
-    if isinstance(bench.engine, ImageEngine) and bench.engine.delivery == "image":
+    if isinstance(bench.engine, Carrier) and bench.engine.delivery == "image":
         delivered = deliver(bench.engine, base, packages, bench.store)
         if wanted:
             prove(wanted, delivered.record, bench.store)

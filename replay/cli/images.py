@@ -46,11 +46,13 @@ def build(
     from replay.image import kept
     from replay.image.build import warehouse_of
     from replay.image.deliver import Dock
+    from replay.layers.release import keep
 
     bench, built = _built(Session(store, "docker"), ref)
     warehouse = warehouse_of(bench.engine)
     if keep_base:
         kept.keep(built.base, warehouse, bench.store)
+        keep(built.release, bench.store)
     loaded = Dock(warehouse, built.base, bench.store).load(built.image, built.name)
     document = {
         "state": built.release.state.id,

@@ -24,6 +24,7 @@ def run(
     ] = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Resolve the requirements anew.")] = False,
     clock: options.RunClock = "now",
+    keep_base: options.KeepBase = False,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -53,6 +54,7 @@ def run(
         command=tuple(command or ()),
         upgrade=upgrade,
         clock=at,
+        keep_base=keep_base,
         announce=lambda state: progress(f"state {short(state)} bound; running {project.config.job.name} …"),
     )
     if tag:

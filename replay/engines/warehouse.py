@@ -28,7 +28,7 @@ class Refused(EngineError):
 
 
 @runtime_checkable
-class ImageEngine(Protocol):
+class Carrier(Protocol):
     """What an engine that runs images can do besides running them."""
 
     @property

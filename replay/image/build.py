@@ -12,8 +12,9 @@ from pathlib import Path
 
 from replay.digest import short
 from replay.engines.base import Engine
-from replay.engines.warehouse import ImageEngine, Warehouse
+from replay.engines.warehouse import Carrier, Warehouse
 from replay.environment.base import Base
+from replay.environment.kept import is_kept
 from replay.environment.packages import PackageSet
 from replay.environment.wheels import unpack
 from replay.errors import BaseMissing, EngineError, InputError, WheelError
@@ -30,7 +31,7 @@ from replay.store.files import remove_tree
 
 def warehouse_of(engine: Engine) -> Warehouse:
     """Return the images of an engine. Raises EngineError where it has none."""
-    if not isinstance(engine, ImageEngine):
+    if not isinstance(engine, Carrier):
         raise EngineError(
             f"the engine {engine.name} runs no images",
             cause="the state was bound without a base image, or --engine local was asked for",
@@ -63,9 +64,19 @@ def rebuildable(packages: PackageSet) -> None:
 
 def provide(engine: Engine, base: Base, store: Store) -> None:
     """See to it that an engine can run a base: one that is gone and was kept is given back. Raises BaseMissing."""
-    if isinstance(engine, ImageEngine) and base.image and kept.is_kept(base.image, store):
+    if base.image and isinstance(engine, Carrier) and is_kept(base.image, store):
         kept.give_back(base.image, f"replay-kept:{short(base.image)}", engine.warehouse, store)
     engine.require(base)
+
+
+def archived(engine: Engine, path: Path, python: str | None, name: str, store: Store) -> Base:
+    """Return the base in an archive, loaded into the engine where it lacks it; `name` is what people call it.
+
+    Raises BaseMissing, EngineError, StoreError.
+    """
+    image = kept.from_archive(path, store)
+    kept.give_back(image, f"replay-kept:{short(image)}", warehouse_of(engine), store)
+    return engine.base(image, python).model_copy(update={"reference": name})
 
 
 def environment(engine: Engine, base: Base, packages: PackageSet, store: Store) -> Environment:

@@ -1,46 +1,20 @@
-"""The layers of a base: kept in the store on request, else out of an engine that has it.
-
-A base is kept as what its id names: the image's config is the blob of that very digest, each layer's archive the
-blob of its diff id. Nothing else needs to be written down.
-"""
+"""The layers of a base: kept in the store on request (see `replay.environment.kept`), else out of an engine."""
 
 from __future__ import annotations
 
-import json
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from replay.engines.warehouse import Warehouse
-from replay.environment.base import BaseImage
-from replay.errors import StoreError
+from replay.digest import canonical, of_bytes, of_file
+from replay.engines.warehouse import Warehouse, saved_image, unpack_saved
+from replay.environment.kept import describe, is_kept
+from replay.errors import BaseMissing
 from replay.image.archive import archive, base_blobs, docker_index, file_blob
+from replay.image.layers import read_record, write_record
 from replay.store.base import Store
 from replay.store.files import remove_tree, storing
-
-
-def is_kept(image: str, store: Store) -> bool:
-    """Whether the store holds a base whole (not whether it is sound)."""
-    return store.has(image) and all(store.has(layer) for layer in describe(image, store).layers)
-
-
-def describe(image: str, store: Store) -> BaseImage:
-    """Return what an image built on a kept base takes over. Raises NotFound, CorruptBlob, StoreError."""
-    try:
-        config = json.loads(store.get(image))
-        return BaseImage(
-            architecture=config["architecture"],
-            os=config["os"],
-            variant=config.get("variant") or None,
-            env=tuple((config.get("config") or {}).get("Env") or ()),
-            layers=tuple(config["rootfs"]["diff_ids"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"the base {image[7:19]} in the store is no image's config",
-            cause="another blob has that digest's name in a state, or the state was made by hand",
-            do="do not use it; ask whoever made it",
-        ) from error
 
 
 def keep(image: str, warehouse: Warehouse, store: Store) -> None:
@@ -50,6 +24,36 @@ def keep(image: str, warehouse: Warehouse, store: Store) -> None:
     with _saved(image, warehouse, store) as (config, layers):
         for path in (*layers.values(), config):
             store.put_file(path)
+
+
+def from_archive(path: Path, store: Store) -> str:
+    """Keep the base in an archive, as `docker save` or images/build.py writes it; return its image's id.
+
+    Raises BaseMissing where it cannot be read, EngineError where it is something else.
+    """
+    try:
+        status = path.stat()
+        key = of_bytes(canonical([str(path.absolute()), status.st_size, status.st_mtime_ns])).removeprefix("sha256:")
+        known = read_record(store.cache("bases") / key)
+        if known and is_kept(known, store):
+            return str(known)
+        folder = store.scratch("base")
+        try:
+            with tarfile.open(path) as archive:
+                config, layers = saved_image(unpack_saved(archive, folder), None)
+            image = of_file(config)
+            for file in (*layers.values(), config):
+                store.put_file(file)
+        finally:
+            remove_tree(folder)
+    except (OSError, tarfile.TarError) as error:
+        raise BaseMissing(
+            f"the base {path} cannot be read: {error}",
+            cause="it is not there, or no archive of an image",
+            do="write it with `docker save IMAGE -o FILE` or `python images/build.py NAME --output FILE`",
+        ) from error
+    write_record(store.cache("bases") / key, image)
+    return image
 
 
 def give_back(image: str, reference: str, warehouse: Warehouse, store: Store) -> None:

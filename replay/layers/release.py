@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from replay.environment import kept
 from replay.errors import StoreError
 from replay.layers import inputs
 from replay.layers.access import Access
@@ -17,7 +18,7 @@ from replay.layers.data import Data, DataLayer
 from replay.layers.follow import folded, following
 from replay.layers.model import Model
 from replay.layers.pipeline import Pipeline
-from replay.layers.runtime import Runtime
+from replay.layers.runtime import Runtime, RuntimeLayer
 from replay.layers.schema import Schema, SchemaLayer
 from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
 from replay.store.base import BlobRef, Store
@@ -61,6 +62,8 @@ def keep(release: Release, store: Store) -> str:
         entry = store.put(document.encode())
         blobs.append(BlobRef(entry.blob, entry.size, f"application/vnd.replay.layer.{name}.v1+json", name))
         blobs.extend(REGISTRY[name].blobs(document))
+        if isinstance(document, RuntimeLayer) and document.base.image:
+            blobs.extend(kept.refs(document.base.image, store))
     return store.add_state(release.state, blobs)
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -148,3 +149,63 @@ def test_a_state_of_a_host_has_no_image(shop: Shop) -> None:
     ended = shop.replay("build", "a")
     assert ended.code == 2
     assert "bound on a host and has no image" in ended.explains()[0]
+
+
+def own_base(shop: Shop, base: str, folder: Path, docker_host: str) -> Path:
+    """An archive of a base that only this test has: the one in the engine with another variable in its config."""
+    client = docker.APIClient(docker_host)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(client.get_image(base)))) as saved:
+        saved.extractall(folder / "saved", filter="data")
+    (listed,) = json.loads((folder / "saved/manifest.json").read_bytes())
+    config = json.loads((folder / "saved" / listed["Config"]).read_bytes())
+    config["config"]["Env"].append(f"OWN={shop.root}")
+    text = json.dumps(config).encode()
+    listed |= {"Config": f"{hashlib.sha256(text).hexdigest()}.json", "RepoTags": None}
+    (folder / "saved" / listed["Config"]).write_bytes(text)
+    (folder / "saved/manifest.json").write_text(json.dumps([listed]))
+    with tarfile.open(shop.root / "base.tar", "w") as archive:
+        for name in ("manifest.json", listed["Config"], *listed["Layers"]):
+            archive.add(folder / "saved" / name, name)
+    return shop.root / "base.tar"
+
+
+def test_a_base_from_an_archive_is_kept_and_comes_back_when_the_engine_has_lost_it(
+    bound: Shop, base_image: Callable[[str], str], client: docker.DockerClient, tmp_path: Path, docker_host: str
+) -> None:
+    archive = own_base(bound, base_image("bookworm"), tmp_path, docker_host)
+    bound.declare(base="base.tar", runtime='requirements = "requirements.txt"')
+    bound.bind("own")
+    base = bound.replay("show", "own", "--layer", "runtime").json["base"]
+    assert base["reference"] == "base.tar"
+    image = bound.replay("build", "own", "--json").json["image"]
+    for lost in (image, base["image"]):
+        client.images.remove(lost, force=True)
+    archive.unlink()
+    shutil.rmtree(bound.root / ".replay/cache")
+    again = bound.replay("rerun", "own", "--json")
+    assert (again.code, again.json["byte_for_byte"]) == (0, True), again.err
+    assert bound.replay("build", "own", "--json").json["image"] == image
+    client.images.remove(image, force=True)
+    client.images.remove(base["image"], force=True)
+
+
+def test_a_base_of_the_engine_is_kept_on_request(bound: Shop) -> None:
+    base = bound.replay("show", "a", "--layer", "runtime").json["base"]["image"]
+    assert not bound.store.has(base)
+    assert bound.replay("run", "--keep-base").code == 0
+    assert bound.store.has(base)
+    bound.sound()
+
+
+def test_an_archive_that_holds_no_image_is_an_error(bound: Shop) -> None:
+    bound.declare(base="base.tar", runtime='requirements = "requirements.txt"')
+    for content, said in ((None, "cannot be read"), (b"nothing", "cannot be read")):
+        if content is not None:
+            (bound.root / "base.tar").write_bytes(content)
+        ended = bound.replay("run")
+        assert ended.code == 2
+        assert said in ended.explains()[0]
+    with tarfile.open(bound.root / "base.tar", "w") as archive:
+        archive.add(bound.root / "score.py", "manifest.json")
+    ended = bound.replay("run")
+    assert "not that of one image" in ended.explains()[0]
