@@ -20,6 +20,7 @@ from replay.content import Content, Format, detect, load, named_format
 from replay.errors import CompareError
 from replay.large.compare import comparable, compare_large
 from replay.large.source import Source, parquet_source
+from replay.parts import joined, one_table, partition, parts
 from replay.record import OutputRecord, OutputSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class _File:
 class _Match:
     """A file of an output on both sides; None on the side that lacks it. `label` is how findings name it.
 
-    `several` is True for the files of a folder, which need not all have the declared key.
+    `several` is True for the files of a folder, which need not all have the declared key. `parts` are the files of
+    either side where a folder holds one table; then `good` and `bad` are None.
     """
 
     label: str
@@ -71,10 +73,14 @@ class _Match:
     good: _File | None
     bad: _File | None
     several: bool = False
+    parts: tuple[tuple[_File, ...], tuple[_File, ...]] = ((), ())
 
     @property
     def equal(self) -> bool:
         """Whether both sides have the same bytes."""
+        if self.parts[0]:
+            names = [[part.name for part in side] for side in self.parts]
+            return names[0] == names[1] and all(a.same(b) for a, b in zip(*self.parts, strict=True))
         return self.good is not None and self.bad is not None and self.good.same(self.bad)
 
 
@@ -169,6 +175,13 @@ def _recorded(good: Outputs, bad: Outputs, store: Store) -> Iterator[_Match]:
         single = paths == [PurePosixPath(spec.path).as_posix()]
         if paths and not all(sides):
             paths, single = paths[:1], True
+        elif not single and one_table(*sides):
+            located = tuple(
+                tuple(_File(partial(store.path, side[path].blob), path, side[path].blob) for path in parts([*side]))
+                for side in sides
+            )
+            yield _Match(name, spec, None, None, parts=(located[0], located[1]))
+            continue
         for path in paths:
             files = [
                 _File(partial(store.path, side[path].blob), path, side[path].blob) if path in side else None
@@ -179,6 +192,10 @@ def _recorded(good: Outputs, bad: Outputs, store: Store) -> Iterator[_Match]:
 
 def _folders(good: Path, bad: Path, spec: OutputSpec) -> Iterator[_Match]:
     sides = [{p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()} for root in (good, bad)]
+    if one_table(*map(list, sides)):
+        located = tuple(tuple(_file(side[name], name) for name in parts([*side])) for side in sides)
+        yield _Match(good.name, spec, None, None, parts=(located[0], located[1]))
+        return
     for name in sorted({*sides[0], *sides[1]}):
         files = [_file(side[name], name) if name in side else None for side in sides]
         yield _Match(name, spec, files[0], files[1], several=True)
@@ -205,7 +222,7 @@ def _group(name: str, matches: Iterator[_Match], noise: Noise | None, common_row
 def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Difference | None:
     """Compare a file whose bytes differ; None only where `common_rows` leaves nothing that differs."""
     label = match.label
-    if match.good is None or match.bad is None:
+    if not match.parts[0] and (match.good is None or match.bad is None):
         side = "good" if match.good is None else "bad"
         return Difference(label, "missing", f"{clean(label, 200)}: not written on the {side} side")
     floor = (noise or {}).get(label)
@@ -230,6 +247,9 @@ def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Differenc
 
 def _contents(match: _Match) -> tuple[Content, Content]:
     """Load both sides, as opaque bytes where a name promises nothing and the formats differ."""
+    if match.parts[0]:
+        good, bad = (_joined(match, side) for side in match.parts)
+        return good, bad
     files = [file for file in (match.good, match.bad) if file is not None]
     kinds: list[Format] = [detect(file.locate(), file.name) for file in files]
     if kinds[0] != kinds[1]:
@@ -244,17 +264,29 @@ def _contents(match: _Match) -> tuple[Content, Content]:
     return good, bad
 
 
+def _joined(match: _Match, files: Sequence[_File]) -> Content:
+    """Load one table from its parts."""
+    found = {}
+    for file in files:
+        path = file.locate()
+        found[file.name] = load(path, file.name, detect(path, file.name), match.spec.key)
+    tables = {name: content.table for name, content in found.items() if content.table is not None}
+    first = next(iter(found.values()))
+    return Content(first.format, table=joined(match.label, tables), dialect={**first.dialect, "parts": str(len(files))})
+
+
 def _large(match: _Match) -> tuple[Source, Source] | None:
     """Return both sides as tables on disk, where they are parquet and too large to be held in memory."""
-    if match.good is None or match.bad is None:
+    sides = match.parts
+    if match.good is not None and match.bad is not None:
+        sides = ((match.good,), (match.bad,))
+    located = [[(file.locate(), file.name) for file in side] for side in sides]
+    files = [file for side in located for file in side]
+    if not files or sum(path.stat().st_size for path, _ in files) < LARGE:
         return None
-    files = (match.good, match.bad)
-    paths = [file.locate() for file in files]
-    if sum(path.stat().st_size for path in paths) < LARGE:
+    if any(detect(path, name) != "parquet" or partition(name) for path, name in files):
         return None
-    if any(detect(path, file.name) != "parquet" for path, file in zip(paths, files, strict=True)):
-        return None
-    good, bad = (parquet_source([path], file.name) for path, file in zip(paths, files, strict=True))
+    good, bad = (parquet_source(side) for side in located)
     return good, bad
 
 
@@ -278,7 +310,7 @@ class _Tables:
 
 def _tables(match: _Match) -> _Tables | None:
     """Return both sides' tables and their declaration; None where the file lacks on a side or is no table."""
-    if match.good is None or match.bad is None:
+    if not match.parts[0] and (match.good is None or match.bad is None):
         return None
     good, bad = (content.table for content in _contents(match))
     return (
@@ -291,7 +323,7 @@ def _tables(match: _Match) -> _Tables | None:
 def _divergence(match: _Match) -> float:
     if match.equal:
         return 0.0
-    if match.good is None or match.bad is None:
+    if not match.parts[0] and (match.good is None or match.bad is None):
         return 1.0
     good, bad = _contents(match)
     if good.data is not None and bad.data is not None:

@@ -17,6 +17,7 @@ STOREYS = [
     {"store"},
     {"content_text"},
     {"content", "large"},
+    {"parts"},
     {"outputs"},
     {"environment"},
     {"sources"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ class Source:
     """
 
     files: tuple[Path, ...]
+    names: tuple[str, ...]
     rows: tuple[int, ...]
     schema: pa.Schema
     dialect: dict[str, str] = field(default_factory=dict)
@@ -52,26 +54,36 @@ class Source:
         return f"(select {picked} from read_parquet([{files}], file_row_number = true, hive_partitioning = false))"
 
 
-def parquet_source(paths: list[Path], name: str) -> Source:
-    """Return the table in these parquet files. Raises CompareError: truncated, or parts that do not fit together."""
+def parquet_source(files: Sequence[tuple[Path, str]]) -> Source:
+    """Return the table in these parquet files, each with the name people know it by.
+
+    Raises CompareError: truncated, or parts that do not fit together.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     metas = []
-    for path in paths:
+    for path, name in files:
         try:
             metas.append(pq.read_metadata(path))
         except (pa.ArrowException, OSError) as error:
-            shown = name if len(paths) == 1 else f"{name}/{path.name}"
             raise CompareError(
-                f"{clean(shown, 200)} is no readable parquet file: {clean(error, 300)}",
+                f"{clean(name, 200)} is no readable parquet file: {clean(error, 300)}",
                 cause="it was truncated (the job was killed, or the disk was full)",
                 do="look at the run's log (replay show), and run the job again",
             ) from error
     schema = metas[0].schema.to_arrow_schema()
+    for meta, (_, name) in zip(metas, files, strict=True):
+        if not meta.schema.to_arrow_schema().equals(schema):
+            raise CompareError(
+                f"the part {clean(name, 200)} has other columns or types than {clean(files[0][1], 200)}",
+                cause="parts of two runs lie in one folder, or the job's columns changed while it wrote",
+                do="empty the folder before the job writes",
+            )
     dialect = {"written by": metas[0].created_by or "unknown"}
     dialect |= {f"type of {field.name}": str(field.type) for field in schema}
-    return Source(tuple(paths), tuple(meta.num_rows for meta in metas), schema, dialect, _filled(metas))
+    paths, names = zip(*files, strict=True)
+    return Source(paths, names, tuple(meta.num_rows for meta in metas), schema, dialect, _filled(metas))
 
 
 def _filled(metas: list[pq.FileMetaData]) -> frozenset[str]:
@@ -91,17 +103,17 @@ def damage(source: Source, side: str) -> str | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in source.files:
+    for path, name in zip(source.files, source.names, strict=True):
         try:
             file = pq.ParquetFile(path)
             groups = file.num_row_groups
         except (pa.ArrowException, OSError) as error:
-            return f"{clean(path.name, 200)} ({side}) is no readable parquet file: {clean(error, 200)}"
+            return f"{clean(name, 200)} ({side}) is no readable parquet file: {clean(error, 200)}"
         for group in range(groups):
             try:
                 file.read_row_group(group)
             except (pa.ArrowException, OSError) as error:
-                head = f"{clean(path.name, 200)} ({side}): row group {group + 1} of {groups}"
+                head = f"{clean(name, 200)} ({side}): row group {group + 1} of {groups}"
                 return f"{head} cannot be read: {clean(error, 200)}"
     return None
 

@@ -103,7 +103,7 @@ def on_disk(folder: Path, table: pa.Table, side: str, random_: random.Random) ->
     for number, part in enumerate(parts):
         paths.append(folder / f"{side}-{number}.parquet")
         parquet.write_table(part, paths[-1], row_group_size=7)
-    return parquet_source(paths, side)
+    return parquet_source([(path, path.name) for path in paths])
 
 
 def said(difference: Difference | None) -> Any:
@@ -132,7 +132,7 @@ def test_the_same_findings_as_in_memory(tmp_path: Path, seed: int, keyed: bool) 
 
 def source(folder: Path, name: str, table: pa.Table) -> Source:
     parquet.write_table(table, folder / f"{name}.parquet")
-    return parquet_source([folder / f"{name}.parquet"], name)
+    return parquet_source([(folder / f"{name}.parquet", name)])
 
 
 @pytest.mark.parametrize("hot", [2, 5000])
