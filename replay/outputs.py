@@ -175,7 +175,7 @@ def _recorded(good: Outputs, bad: Outputs, store: Store) -> Iterator[_Match]:
         single = paths == [PurePosixPath(spec.path).as_posix()]
         if paths and not all(sides):
             paths, single = paths[:1], True
-        elif not single and one_table(*sides):
+        elif not single and one_table([*sides[0]], [*sides[1]]):
             located = tuple(
                 tuple(_File(partial(store.path, side[path].blob), path, side[path].blob) for path in parts([*side]))
                 for side in sides
