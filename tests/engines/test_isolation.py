@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from replay.engines.isolation import Identity, caller, job_user
 
@@ -16,7 +17,10 @@ def test_a_rootless_docker_gives_the_callers_files_to_its_root() -> None:
 
 
 def test_a_rootless_podman_keeps_the_callers_id() -> None:
-    assert caller(["name=rootless"], podman=True) == Identity(OWN, "keep-id")
+    found = caller(["name=rootless"], podman=True)
+    assert (found.user, found.namespace) == (OWN, "keep-id")
+    assert found.processes is not None
+    assert found.processes <= int(Path("/proc/sys/kernel/pid_max").read_text())
 
 
 def test_no_job_is_root() -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap"}
+PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap", "podman": "podman"}
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -148,7 +148,7 @@ def private_engine(*, install: bool = False) -> Iterator[PrivateEngine]:
 
 
 def install_tools() -> None:
-    """Install what is missing of dockerd and mmdebstrap, saying so, where we may: as root on Debian or Ubuntu."""
+    """Install what is missing of dockerd, mmdebstrap and podman, saying so, where we may: as root on Debian or Ubuntu."""
     missing = [package for program, package in PACKAGES.items() if not _which(program)]
     release = Path("/etc/os-release").read_text("utf-8") if Path("/etc/os-release").exists() else ""
     if not missing or os.geteuid() != 0 or "debian" not in release or not _which("apt-get"):
@@ -157,14 +157,15 @@ def install_tools() -> None:
         missing.append("debian-archive-keyring")
     say(f"installing {' '.join(missing)} with apt-get (once; containers need them)")
     environment = {**os.environ, "PATH": _search_path(), "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing]
-    for command in (["apt-get", "update", "-qq"], install):
+    install = ["apt-get", "install", "-qq", "-y", "--no-install-recommends"]
+    # One by one: a package that cannot be had does not keep the others away.
+    for command in (["apt-get", "update", "-qq"], *([*install, package] for package in missing)):
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        if done.returncode and command is install:
+        if done.returncode and "install" in command:
             lines = (done.stderr or done.stdout).strip().splitlines()
-            say(f"apt-get could not install them: {lines[-1] if lines else 'no message'}")
+            say(f"apt-get could not install {command[-1]}: {lines[-1] if lines else 'no message'}")
 
 
 def run(command: list[str], environment: dict[str, str]) -> int:
