@@ -148,7 +148,7 @@ def private_engine(*, install: bool = False) -> Iterator[PrivateEngine]:
 
 
 def install_tools() -> None:
-    """Install what is missing of dockerd, mmdebstrap and podman, saying so, where we may: as root on Debian or Ubuntu."""
+    """Install what is missing of dockerd, mmdebstrap and podman, saying so: as root on Debian or Ubuntu."""
     missing = [package for program, package in PACKAGES.items() if not _which(program)]
     release = Path("/etc/os-release").read_text("utf-8") if Path("/etc/os-release").exists() else ""
     if not missing or os.geteuid() != 0 or "debian" not in release or not _which("apt-get"):
