@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replay.adopt import Platform, existing
+from replay.adopt import Platform, existing, without
 from replay.config import Config, Runtime
 from replay.engines.base import ImageEngine
 from replay.engines.warehouse import Carrier
@@ -101,7 +101,10 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
     base = _base(bench, project)
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
-        return Platform(base, installed(interpreter, bench.store))
+        found = installed(interpreter, bench.store, bench.progress)
+        base = base.model_copy(update={"os_packages": base.os_packages | found.os_packages})
+        secrets = {name: bench.environ[name] for name in runtime.secrets if bench.environ.get(name)}
+        return Platform(base, found.packages, findings=without(found.findings, secrets))
     requirements = project.root / runtime.requirements if runtime.requirements else None
     pins = project.root / FILE
     if upgrade and pins.exists():

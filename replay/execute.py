@@ -223,7 +223,7 @@ def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: Ima
     """Make a closure's environment ready; `wanted` is what its image must be."""
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
-        return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store)))
+        return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store).packages))
     rebuildable(packages)
     if isinstance(bench.engine, Carrier) and bench.engine.delivery == "image":
         delivered = deliver(bench.engine, base, packages, bench.store)

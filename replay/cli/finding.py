@@ -145,7 +145,7 @@ def _investigate(
     from replay.bisect.investigate import investigate
 
     good, bad = runs
-    bench = session.repeating(good)
+    bench = session.repeating(good, bad)
     chosen = Options(jobs=jobs, repeat=repeat, fresh=fresh, history=session.root(), **more)  # type: ignore[arg-type]
     return investigate(bench, good, bad, chosen)
 

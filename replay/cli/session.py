@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from replay.engines.base import Engine
     from replay.engines.choose import Name
     from replay.execute import Workbench
+    from replay.layers.runtime import RuntimeLayer
     from replay.record import RunRecord
     from replay.store.folder import FolderStore
 
@@ -69,16 +70,20 @@ class Session:
             return Workbench(store, self._adopting(store), os.environ, progress)
         return Workbench(store, self._engine(store, here=here, image=runtime.base is not None), os.environ, progress)
 
-    def repeating(self, record: RunRecord) -> Workbench:
-        """Return what repeating a recorded run needs: an engine for the kind of base it ran on."""
+    def repeating(self, record: RunRecord, other: RunRecord | None = None) -> Workbench:
+        """Return what repeating a recorded run needs, or what lies between it and another: an engine for its base.
+
+        A run in the caller's own environment is repeated there while that is as it was; rebuilt where it is not.
+        """
         from replay.execute import Workbench
         from replay.layers.release import load
         from replay.layers.runtime import RuntimeLayer
 
         store = self.store()
-        runtime = load(store, record.state).layers["runtime"]
-        image = isinstance(runtime, RuntimeLayer) and runtime.base.kind == "image"
-        here = record.engine.name == "here" and self.engine == "auto"
+        sides = [load(store, one.state).layers["runtime"] for one in (record, other) if one is not None]
+        runtimes = [side for side in sides if isinstance(side, RuntimeLayer)]
+        image = runtimes[0].base.kind == "image"
+        here = record.engine.name == "here" and self.engine == "auto" and _stands(store, runtimes)
         return Workbench(store, self._engine(store, here=here, image=image), os.environ, progress)
 
     def carrying(self) -> Workbench:
@@ -125,3 +130,15 @@ class Session:
         wanted: Name = "local" if self.engine == "auto" and not image else self.engine
         note = progress if wanted == "auto" else silent
         return choose(wanted, cache=store.cache("facts"), note=note)
+
+
+def _stands(store: FolderStore, runtimes: list[RuntimeLayer]) -> bool:
+    """Whether the caller's environment is the one that was recorded, or one that cannot be rebuilt."""
+    from replay.engines.here import HereEngine
+    from replay.environment.installed import installed
+
+    engine = HereEngine()
+    now = installed(engine.interpreter(engine.base("", None)), store).packages
+    recorded = [side.packages for side in runtimes]
+    kept = all(wheel.filename for packages in recorded for wheel in packages.wheels.values())
+    return not kept or all(packages == now for packages in recorded)

@@ -16,11 +16,10 @@ from pydantic import ValidationError
 from replay.digest import canonical, of_bytes
 from replay.environment.base import Base, Interpreter
 from replay.environment.contents import listing
-from replay.environment.distributions import Found, find, prefix
+from replay.environment.distributions import find, prefix
+from replay.environment.keeping import keep
 from replay.environment.lock import Progress, quiet
-from replay.environment.original import Originals
-from replay.environment.packages import PackageSet, Wheel
-from replay.environment.repack import repack
+from replay.environment.packages import PackageSet
 from replay.environment.rootfs import Files, ImageFiles, read
 from replay.errors import EngineError
 from replay.record import PackageFinding
@@ -81,21 +80,6 @@ def adopt_image(
     return adopted
 
 
-def wheels_of(
-    found: Found, files: Files, sites: tuple[str, ...], interpreter: Interpreter, store: Store, progress: Progress
-) -> tuple[PackageSet, tuple[PackageFinding, ...]]:
-    """Return distributions as a closure of wheels in the store, and all that was odd about them."""
-    progress(f"keeping {len(found.distributions)} installed packages")
-    originals = Originals(interpreter, store)
-    wheels: dict[str, Wheel] = {}
-    findings = list(found.findings)
-    for name, one in sorted(found.distributions.items()):
-        wheels[name], odd = repack(one, files, sites, interpreter, store)
-        findings += [originals.explain(finding, one, files) for finding in odd]
-    python = interpreter.markers["python_version"]
-    return PackageSet(python=python, platform=interpreter.platforms[0], wheels=wheels), tuple(findings)
-
-
 def conda_packages(files: Files, root: str) -> dict[str, str]:
     """Return what conda installed below `root` and is no Python distribution, as `conda:NAME` to version and build.
 
@@ -121,7 +105,7 @@ def _adopt(
 ) -> Adopted:
     sites = tuple(_sites(files, interpreter, variables.get("PATH", "")))
     found = find(files, sites)
-    packages, findings = wheels_of(found, files, sites, interpreter, store, progress)
+    packages, findings = keep(found, files, sites, interpreter, store, progress)
     roots = {prefix(site) for site in sites}
     own = [f"{root}/{name}" for root in roots for name in ("conda-meta", "pkgs") if files.real(f"{root}/conda-meta")]
     contents = store.put(listing(files, (*sites, *own), found.claimed))

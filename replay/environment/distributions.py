@@ -62,14 +62,14 @@ def find(files: Files, sites: Sequence[str]) -> Found:
 
     A file that no distribution lists belongs to the one whose folder it lies in, with a finding, else to UNOWNED.
     """
-    found = Found()
+    found, debian = Found(), _Debian(files)
     for site in sites:
         paths = [path for path in files.inside(site) if not is_bytecode(path)]
         infos = sorted(
             {_first(site, path) for path in paths if _first(site, path).endswith((".dist-info", ".egg-info"))}
         )
         for info in infos:
-            _add(found, files, site, posixpath.join(site, info), paths)
+            _add(found, files, debian, posixpath.join(site, info), paths)
         _share_out_the_rest(found, site, paths, {posixpath.join(site, info) for info in infos})
     return found
 
@@ -79,7 +79,8 @@ def is_bytecode(path: str) -> bool:
     return "/__pycache__/" in path
 
 
-def _add(found: Found, files: Files, site: str, info: str, paths: Sequence[str]) -> None:
+def _add(found: Found, files: Files, debian: _Debian, info: str, paths: Sequence[str]) -> None:
+    site = posixpath.dirname(info)
     metadata = next((text for text in (read(files, f"{info}/{name}") for name in _METADATA) if text is not None), None)
     metadata = read(files, info) if metadata is None else metadata
     headers = BytesHeaderParser().parsebytes(metadata or b"")
@@ -89,7 +90,7 @@ def _add(found: Found, files: Files, site: str, info: str, paths: Sequence[str])
         found.findings.append(PackageFinding(package=label, kind="unreadable", path=info))
         return
     one = Distribution(_normal(name), version, site, info, metadata=metadata or b"")
-    one.files = _listed(files, one) or _of_debian(files, one, paths)
+    one.files = _listed(files, one) or debian.beside(info, paths)
     one.files |= {path: one.files.get(path) for path in paths if path == info or path.startswith(f"{info}/")}
     one.scripts = frozenset(_entry_points(read(files, f"{info}/entry_points.txt") or b""))
     known = found.distributions.get(one.name)
@@ -120,15 +121,22 @@ def _listed(files: Files, one: Distribution) -> dict[str, str | None]:
     }
 
 
-def _of_debian(files: Files, one: Distribution, paths: Sequence[str]) -> dict[str, str | None]:
-    """Return what lies beside the distribution's metadata and came with the same Debian package."""
-    here = set(paths)
-    for path in files.inside(_DPKG):
-        if path.endswith(".list"):
-            listed = set((read(files, path) or b"").decode("utf-8", "replace").splitlines())
-            if one.info in listed:
-                return dict.fromkeys(sorted(listed & here))
-    return {}
+class _Debian:
+    """dpkg's lists of files, read once and only where a distribution has no list of its own."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._lists: dict[str, list[str]] | None = None
+
+    def beside(self, info: str, paths: Sequence[str]) -> dict[str, str | None]:
+        """Return those of `paths` that came with the same Debian package as the metadata `info`."""
+        if self._lists is None:
+            self._lists = {}
+            for path in self._files.inside(_DPKG):
+                if path.endswith(".list"):
+                    listed = (read(self._files, path) or b"").decode("utf-8", "replace").splitlines()
+                    self._lists |= {line: listed for line in listed if line.endswith((".egg-info", ".dist-info"))}
+        return dict.fromkeys(sorted({*self._lists.get(info, [])} & {*paths}))
 
 
 def _share_out_the_rest(found: Found, site: str, paths: Sequence[str], infos: set[str]) -> None:

@@ -1,53 +1,50 @@
-"""Reading an environment that exists already (`--here`): what is installed in it, by content."""
+"""Reading the environment of this host as it stands (`--here`): its packages as wheels, conda's by name."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from typing import Any
+from pathlib import PurePosixPath
 
+from replay.environment.adopt import Adopted, conda_packages
 from replay.environment.base import Interpreter
-from replay.environment.packages import PackageSet, Wheel
+from replay.environment.distributions import find, prefix
+from replay.environment.keeping import keep
+from replay.environment.lock import Progress, quiet
+from replay.environment.rootfs import HostFiles
 from replay.errors import EngineError
 from replay.store.base import Store
 
-SCRIPT = """
-import json, re, importlib.metadata as metadata
-found = {}
-for item in metadata.distributions():
-    name = item.metadata["Name"]
-    if name:
-        key = re.sub("[-_.]+", "-", name).lower()
-        record = item.read_text("RECORD") or "".join(sorted(str(f) for f in item.files or []))
-        found.setdefault(key, [item.version, item.requires or [], record])
-print(json.dumps(found))
-"""
+SCRIPT = "import json, sys; print(json.dumps([path for path in sys.path if path]))"
 
 
-def installed(interpreter: Interpreter, store: Store) -> PackageSet:
-    """Return the distributions an interpreter sees, each by the digest of its RECORD.
+def installed(interpreter: Interpreter, store: Store, progress: Progress = quiet) -> Adopted:
+    """Return what an interpreter of this host imports packages from, each package as a wheel in the store.
 
-    They have no wheel (`filename` is empty), so a state that holds them can be compared but not rebuilt.
-    Raises EngineError where the interpreter does not answer.
+    A package that has not changed since it was last read is not read again. One that is too large to be kept is only
+    described (`filename` is empty): a state that holds it can be compared but not rebuilt. Raises EngineError where
+    the interpreter does not answer.
     """
-    wheels = {}
-    for name, (version, requires, record) in sorted(_listed(interpreter.executable).items()):
-        entry = store.put(record.encode("utf-8", "surrogateescape"))
-        wheels[name] = Wheel(
-            version=version, filename="", blob=entry.blob, size=entry.size, requires=tuple(sorted(requires))
-        )
-    python = ".".join(interpreter.version.split(".")[:2])
-    return PackageSet(python=python, platform=interpreter.platforms[0], wheels=wheels)
+    files, sites = HostFiles(), _sites(interpreter.executable)
+    packages, findings = keep(find(files, sites), files, sites, interpreter, store, progress)
+    roots = sorted({prefix(site) for site in sites})
+    conda = {name: said for root in roots for name, said in conda_packages(files, root).items()}
+    return Adopted(packages=packages, os_packages=dict(sorted(conda.items())), findings=findings)
 
 
-def _listed(executable: str) -> dict[str, Any]:
+def _sites(executable: str) -> tuple[str, ...]:
+    """Return the folders of packages on an interpreter's path, in its order."""
     try:
-        done = subprocess.run([executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=True)
-        listed: dict[str, Any] = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        done = subprocess.run(
+            [executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=True, cwd="/"
+        )
+        path: list[str] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
         raise EngineError(
             f"the packages installed for {executable} could not be listed ({type(error).__name__})",
             cause="the interpreter is broken, or a package in it hangs at start",
             do=f"try `{executable} -c 'import importlib.metadata'` by hand",
         ) from None
-    return listed
+    packages = [place for place in path if PurePosixPath(place).name in ("site-packages", "dist-packages")]
+    return tuple(dict.fromkeys(map(os.path.realpath, packages)))

@@ -32,8 +32,8 @@ class Files(Protocol):
         """Whether a file's owner may execute it."""
         ...
 
-    def mark(self, path: str) -> str:
-        """Return what tells cheaply whether a file is still the same."""
+    def mark(self, path: str) -> str | None:
+        """Return what tells cheaply whether a file is still the same; None where that is not the question."""
         ...
 
 
@@ -99,9 +99,9 @@ class ImageFiles:
         member = self._file(path)
         return member is not None and bool(member.mode & 0o100)
 
-    def mark(self, path: str) -> str:
-        """An image never changes."""
-        return path
+    def mark(self, path: str) -> None:
+        """Say nothing: an image never changes."""
+        del path
 
     def _file(self, path: str) -> tarfile.TarInfo | None:
         real = self.real(path)
@@ -156,7 +156,7 @@ class HostFiles:
         """See `Files`."""
         return os.access(path, os.X_OK)
 
-    def mark(self, path: str) -> str:
+    def mark(self, path: str) -> str | None:
         """See `Files`."""
         try:
             stat = Path(path).stat()

@@ -134,7 +134,8 @@ def _pick(good: dict[str, V], bad: dict[str, V], prefix: str, taken: frozenset[s
 def _identity(base: Base) -> object:
     if base.contents is not None:
         return base.contents.blob
-    return base.image or (base.kind, base.os, base.machine, base.python)
+    conda = {name: version for name, version in base.os_packages.items() if name.startswith("conda:")}
+    return base.image or (base.kind, base.os, base.machine, base.python, conda)
 
 
 def _apart(wheel: Wheel | None, other: Wheel | None, store: Store) -> list[str] | None:
