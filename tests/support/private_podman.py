@@ -51,6 +51,7 @@ def private_podman() -> Iterator[str]:
                     f"unix://{folder}/socket",
                 ],
                 env=environment,
+                cwd=folder,  # where conmon leaves its notes
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
