@@ -17,6 +17,12 @@ test-all: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	@$(PYTHON) -m tests.support.private_engine --base bookworm -- $(PYTHON) benchmarks/run.py $(ARGS)
+	@$(MAKE) bench-search ARGS=
+
+# How many probes the search takes. PEERS: an interpreter that has picire; LOCKS: a folder with two real locks.
+.PHONY: bench-search
+bench-search: .venv/.installed-dev
+	@$(PYTHON) benchmarks/search.py $(if $(PEERS),--peers $(PEERS)) $(if $(LOCKS),--locks $(LOCKS)) $(ARGS)
 
 .venv/.installed: pyproject.toml .ci/venv
 	@.ci/venv .

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from replay.bisect.search import Outcome, Taken, drive, narrow, sweep
 from replay.engines.choose import choose
 from replay.environment.tree import assemble
 from replay.layers.release import load, workspace
@@ -84,7 +83,6 @@ def main() -> None:
         }
         medians = measure(rows)
     report(medians)
-    search_table()
 
 
 def make(project: Path) -> Path:
@@ -148,34 +146,6 @@ def report(medians: dict[str, float]) -> None:
         per = medians[name] / 6 if "bisect" in name else medians[name]
         more = " a probe" if "bisect" in name else ""
         print(f"| {name} | {medians[name]:.3f} | {per - base:+.3f} s{more} | {per / base:.2f} x{more} |")
-
-
-def search_table() -> None:
-    """Print the mean number of unique probes of the pure search, over every place of the culprits."""
-    print("\n| search | one culprit | two together |\n|---|---|---|")
-    for size in (32, 128):
-        items = [f"p{number:03}" for number in range(size)]
-        one = [asked(items, frozenset({item})) for item in items]
-        two = [asked(items, frozenset({a, b})) for a in items[:: size // 16] for b in items[:: size // 16] if a < b]
-        print(f"| {size} changes, both directions | {statistics.mean(one):.1f} | {statistics.mean(two):.1f} |")
-    layers = ("inputs", "pipeline", "model", "runtime", "access")
-    one = [asked(layers, frozenset({item}), layered=True) for item in layers]
-    two = [asked(layers, frozenset({a, b}), layered=True) for a in layers for b in layers if a < b]
-    print(f"| sweep of 5 layers | {statistics.mean(one):.1f} | {statistics.mean(two):.1f} |")
-
-
-def asked(items: list[str] | tuple[str, ...], culprits: Taken, *, layered: bool = False) -> int:
-    """Return how many mixes a search asks for when all of `culprits` together break GOOD."""
-    seen: list[Taken] = []
-
-    def answer(mixes: list[Taken]) -> dict[Taken, Outcome]:
-        seen.extend(mixes)
-        return {mix: "bad" if culprits <= mix else "good" for mix in mixes}
-
-    found = drive(sweep(items) if layered else narrow(items, {}), answer)
-    if found.breaks != (culprits,):
-        raise SystemExit(f"the search found {found.breaks} instead of {culprits}")
-    return len(seen)
 
 
 def run(project: Path, *words: str, ok: tuple[int, ...] = (0,), **environ: str) -> None:

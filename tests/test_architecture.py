@@ -41,6 +41,8 @@ PURE = [
     "bisect/order.py",
     "bisect/knowledge.py",
     "bisect/search.py",
+    "bisect/noise.py",
+    "bisect/focus.py",
     "bisect/verdict.py",
     "bisect/judge.py",
 ]
