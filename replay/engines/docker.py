@@ -33,6 +33,8 @@ WORK = "/work"
 ENVIRONMENT = "/opt/replay/env"
 SERVICES = "/opt/replay/services"
 INTERPOSER = "/opt/replay/clock/libfaketime.so.1"
+OLDEST = (1, 40)
+"""The oldest version of the engine's API that will do."""
 _PATIENCE = 60
 
 
@@ -300,10 +302,22 @@ def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[st
             cause=f"it does not run, or you may not use its socket ({error})",
             do="start Docker or Podman (or set DOCKER_HOST), or use --engine local",
         ) from error
+    new_enough(version)
     api.timeout = _PATIENCE
     with engine_errors("(none)"):
         reap(api)
     return api, version, caller(security, _is_podman(version))
+
+
+def new_enough(version: Mapping[str, Any]) -> None:
+    """Raise EngineUnavailable where an engine is older than what Replay asks of one; `version` as `docker version`."""
+    spoken = str(version.get("ApiVersion", "0"))
+    if tuple(int(part) for part in spoken.split(".") if part.isdigit()) < OLDEST:
+        raise EngineUnavailable(
+            f"the container engine is too old: {version.get('Version', '?')} speaks version {spoken} of the API",
+            cause=f"Replay asks for {'.'.join(map(str, OLDEST))} (Docker 19.03, Podman 3) or newer",
+            do="update it, or use --engine local",
+        )
 
 
 def _is_podman(version: dict[str, Any]) -> bool:

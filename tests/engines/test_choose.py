@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from replay.engines.choose import choose
+from replay.engines.docker import new_enough
 from replay.errors import EngineUnavailable
 
 
@@ -34,3 +35,10 @@ def test_auto_is_docker_where_it_answers(docker_host: str) -> None:
     notes: list[str] = []
     assert choose("auto", docker_host=docker_host, note=notes.append).name == "docker"
     assert notes[0].endswith(": it answers")
+
+
+def test_an_engine_that_is_too_old_is_refused_with_its_version() -> None:
+    with pytest.raises(EngineUnavailable, match=r"too old: 18\.09\.9 speaks version 1\.39"):
+        new_enough({"Version": "18.09.9", "ApiVersion": "1.39"})
+    for spoken in ("1.40", "1.41", "1.100"):
+        new_enough({"Version": "1", "ApiVersion": spoken})
