@@ -28,6 +28,7 @@ from replay.layers.model import ModelLayer
 from replay.layers.pipeline import PipelineLayer
 from replay.layers.release import Release, capture, keep
 from replay.record import Provenance, RunRecord
+from replay.smoke import smoke
 from replay.sources.upstream import find
 from replay.state import FileEntry
 from replay.workshop import EngineWorkshop
@@ -86,11 +87,25 @@ def bind(
         provenance=provenance(project.root),
         live=live,
     )
+    with timings.phase("smoke"):
+        odd = _smoke(bench, found)
     record = execute(bench, release, order, timings)
     changed = tuple(path for path, mark in _marks(project.root, release).items() if mark != before[path])
-    record = record.model_copy(update={"changed_inputs": changed, "packages": found.findings})
+    more = {"changed_inputs": changed, "packages": found.findings, "findings": (*record.findings, *odd)}
+    record = record.model_copy(update=more)
     bench.store.add_run(record)
     return record
+
+
+def _smoke(bench: Workbench, found: Platform) -> tuple[str, ...]:
+    """Return which compiled packages do not import; said at once too, because the job may well fail of it."""
+    if bench.engine.name == "here" or not all(wheel.filename for wheel in found.packages.wheels.values()):
+        return ()
+    shop = EngineWorkshop(bench.engine, found.base, bench.store, bench.progress)
+    odd = smoke(found.packages, bench.engine.interpreter(found.base), bench.store, shop)
+    for finding in odd:
+        bench.progress(finding)
+    return odd
 
 
 def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Platform:

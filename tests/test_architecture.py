@@ -23,7 +23,7 @@ STOREYS = [
     {"sources"},
     {"layers"},
     {"engines"},
-    {"workspace", "workshop"},
+    {"workspace", "workshop", "smoke"},
     {"image"},
     {"execute"},
     {"adopt", "bind", "rerun", "history"},
