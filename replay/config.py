@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from replay.errors import ConfigError
-from replay.record import Limits, OutputSpec
+from replay.record import Limits, OnDuplicates, OutputSpec
 
 FILE = "replay.toml"
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
@@ -161,6 +161,9 @@ class Output(_Table):
     path: str = Field(description="relative to the project's root")
     key: str | list[str] | None = Field(None, description="the column, or columns, that identify a row")
     decision: str | None = Field(None, description="the column whose flips matter most")
+    on_duplicates: OnDuplicates = Field(
+        "error", description="a key that is there more than once: an error, rows matched by number, or rows left out"
+    )
     atol: float | None = Field(None, ge=0, description="absolute tolerance of numbers; default 0")
     rtol: float | None = Field(None, ge=0, description="relative tolerance of numbers; default 0")
 
@@ -183,6 +186,7 @@ class Output(_Table):
             path=self.path,
             key=key,
             decision=self.decision,
+            on_duplicates=self.on_duplicates,
             atol=None if self.atol is None else repr(self.atol),
             rtol=None if self.rtol is None else repr(self.rtol),
         )

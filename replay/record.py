@@ -14,17 +14,23 @@ RUN_FORMAT = "replay.run/1"
 Reason = Literal["run", "rerun", "probe"]
 
 
+OnDuplicates = Literal["error", "number", "skip"]
+
+
 class OutputSpec(Document):
     """A declared output: where it is written and how two versions of it are compared.
 
     `path` is relative to the project's root (a file or a folder). `key` names the columns that identify
     a row; `decision` the column whose flips matter most. `atol` and `rtol` are decimal texts (so that the
     record has one canonical form), `None` where nothing was declared: then bytes and exact values count.
+    `on_duplicates` says what a key that is there more than once means: an error, or rows that are numbered in
+    their order and matched one by one (`number`), or rows that are left out (`skip`).
     """
 
     path: str
     key: tuple[str, ...] = ()
     decision: str | None = None
+    on_duplicates: OnDuplicates = Field("error", exclude_if=lambda value: value == "error")
     atol: str | None = None
     rtol: str | None = None
 

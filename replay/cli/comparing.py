@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -110,6 +111,14 @@ def rerun(
     done(0 if reproduced else 1)
 
 
+class Duplicates(StrEnum):
+    """What a repeated key means."""
+
+    error = "error"
+    number = "number"
+    skip = "skip"
+
+
 def compare(
     a: Annotated[str, typer.Argument(help="A run, or a file or folder.")],
     b: Annotated[str, typer.Argument(help="Another.")],
@@ -121,6 +130,9 @@ def compare(
         Optional[str],  # noqa: UP045
         typer.Option("--decision", help="The column whose flips matter most."),
     ] = None,
+    on_duplicates: Annotated[
+        Duplicates, typer.Option("--on-duplicates", help="A key twice: an error, match in order, or leave out.")
+    ] = Duplicates.error,
     atol: Annotated[Optional[float], typer.Option("--atol", min=0, help="Absolute tolerance.")] = None,  # noqa: UP045
     rtol: Annotated[Optional[float], typer.Option("--rtol", min=0, help="Relative tolerance.")] = None,  # noqa: UP045
     noise: options.Noise = 0,
@@ -138,7 +150,8 @@ def compare(
 
     columns = tuple(part for part in (key or "").split(",") if part)
     spec = OutputSpec(path="", key=columns, decision=decision, atol=_text(atol), rtol=_text(rtol))
-    asked = bool(key or decision or atol is not None or rtol is not None)
+    spec = spec.model_copy(update={"on_duplicates": on_duplicates.value})
+    asked = bool(key or decision or on_duplicates != Duplicates.error or atol is not None or rtol is not None)
     difference = _difference(a, b, spec, store, override=asked, noise=options.enough(noise))
     document = {"a": a, "b": b, "difference": difference.as_json() if difference else None}
     result(as_json, document, compared(difference))

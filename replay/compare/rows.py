@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replay.compare.difference import Difference, Kind
 from replay.compare.text import clean, count
 from replay.compare.values import hashable, unify
 from replay.errors import CompareError
+from replay.record import OutputSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,6 +80,51 @@ def by_key(name: str, good: pa.Table, bad: pa.Table, key: Sequence[str]) -> Alig
         known = pc.is_in(bad_ids, value_set=good_ids, skip_nulls=False)
         added = pc.indices_nonzero(pc.invert(known))
     return Alignment(pc.indices_nonzero(found), rows, removed, added, in_order)
+
+
+Settled = tuple["pa.Table", "pa.Table", OutputSpec, Difference | None]
+
+
+def settled(good: pa.Table, bad: pa.Table, spec: OutputSpec) -> Settled:
+    """Return both tables with keys that are there once each, as `spec.on_duplicates` says, the declaration that
+    identifies their rows, and the finding that names what was left out.
+
+    `number`: a column `occurrence` (from 1) joins the key. `skip`: rows whose key either side repeats are left out.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = row_ids(good, bad, spec.key)
+    turns = [_occurrences(side) for side in ids]
+    once = spec.model_copy(update={"on_duplicates": "error"})
+    if not any(pc.any(pc.greater(side, 1)).as_py() for side in turns if len(side)):
+        return good, bad, once, None
+    if spec.on_duplicates == "number":
+        extra = "occurrence"
+        while extra in {*good.column_names, *bad.column_names}:
+            extra += "_"
+        good, bad = (table.append_column(extra, side) for table, side in zip((good, bad), turns, strict=True))
+        return good, bad, once.model_copy(update={"key": (*spec.key, extra)}), None
+    again = pa.concat_arrays([side.filter(pc.greater(turn, 1)) for side, turn in zip(ids, turns, strict=True)]).unique()
+    kept = [pc.invert(pc.is_in(side, value_set=again, skip_nulls=False)) for side in ids]
+    tables = [table.filter(mask) for table, mask in zip((good, bad), kept, strict=True)]
+    rows = [table.num_rows - left.num_rows for table, left in zip((good, bad), tables, strict=True)]
+    said = f"left out: {rows[0]:,} and {count(rows[1], 'row')} of {count(len(again), 'key')} there more than once"
+    numbers = {"keys": len(again), "rows_good": rows[0], "rows_bad": rows[1]}
+    kind: Kind = "order" if rows[0] == rows[1] else "rows"
+    return tables[0], tables[1], once, Difference("duplicates", kind, said, {**numbers, "removed": 0, "added": 0})
+
+
+def _occurrences(ids: pa.Array) -> pa.Array:
+    """Return for every row the how-manieth of its key it is, from 1."""
+    import pyarrow as pa
+
+    seen: dict[object, int] = {}
+    turns = []
+    for place in ids.dictionary_encode(null_encoding="encode").indices.to_pylist():
+        seen[place] = seen.get(place, 0) + 1
+        turns.append(seen[place])
+    return pa.array(turns, pa.int64())
 
 
 def by_position() -> Alignment:

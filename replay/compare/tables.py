@@ -20,6 +20,7 @@ from replay.compare.rows import (
     label,
     labels,
     same_rows,
+    settled,
 )
 from replay.compare.segments import Explain, explain_in
 from replay.compare.tally import Column, Tally
@@ -86,6 +87,10 @@ def compare_tables(
     """
     check_columns(name, good.column_names, spec.key, "good")
     check_columns(name, bad.column_names, spec.key, "bad")
+    if spec.key and spec.on_duplicates != "error":
+        good, bad, spec, left_out = settled(good, bad, spec)
+        found = compare_tables(name, good, bad, spec, noise, common_rows=common_rows)
+        return _with(name, found, left_out)
     if common_rows:
         good, bad = on_common_rows(name, good, bad, spec.key)
     tallies = tallies_of(good.schema, bad.schema, spec, noise)
@@ -96,6 +101,15 @@ def compare_tables(
     else:
         matched = _as_multisets(good, bad)
     return report(name, matched, spec.key)
+
+
+def _with(name: str, found: Difference | None, left_out: Difference | None) -> Difference | None:
+    """Put what was left out first."""
+    if left_out is None:
+        return found
+    if found is None:
+        return Difference(name, "group", f"{clean(name)}: {left_out.sentence}", children=(left_out,))
+    return replace(found, children=(left_out, *found.children))
 
 
 def tallies_of(good: pa.Schema, bad: pa.Schema, spec: OutputSpec, noise: Mapping[str, float] | None) -> list[Tally]:

@@ -39,6 +39,8 @@ def comparable(good: Source, bad: Source, spec: OutputSpec) -> bool:
     Without a key the rows themselves are told apart by hashes, so every column must have the same type on both sides.
     """
     sides = Sides(good, bad)
+    if spec.key and spec.on_duplicates != "error":
+        return False
     if not good.usable or not bad.usable:
         return False
     if spec.key:

@@ -365,3 +365,42 @@ def test_the_tree_is_a_json_document() -> None:
     difference = column([1.0, float("inf"), None, 4.0], pa.array([float("nan"), 2.0, 3.0, None]))
     assert difference is not None
     json.dumps(difference.as_json(), allow_nan=False)
+
+
+TWICE = pa.table({"id": ["a", "b", "b", "c"], "x": [1, 2, 3, 4]})
+
+
+def duplicates(bad: pa.Table, how: str) -> Difference | None:
+    spec = OutputSpec.model_validate({"path": "x", "key": ("id",), "on_duplicates": how})
+    return compare_tables("scores", TWICE, bad, spec)
+
+
+def test_repeated_keys_may_be_numbered_and_matched_in_order() -> None:
+    assert duplicates(TWICE, "number") is None
+    found = only(duplicates(TWICE.set_column(1, "x", pa.array([1, 2, 9, 4])), "number"))
+    assert "id=b, occurrence=2 (3 -> 9)" in found.sentence
+    fewer = only(duplicates(TWICE.slice(0, 2).append_column("y", pa.array([1, 1])).drop_columns(["y"]), "number"))
+    assert fewer.sentence == "2 rows removed (id=b, occurrence=2; id=c, occurrence=1): 4 -> 2 rows"
+
+
+def test_repeated_keys_may_be_left_out_and_are_told() -> None:
+    found = duplicates(TWICE.set_column(1, "x", pa.array([1, 7, 8, 5])), "skip")
+    assert kinds(found) == ["order", "cells"]
+    assert found is not None
+    assert found.children[0].sentence == "left out: 2 and 2 rows of 1 key there more than once"
+    assert found.children[1].numbers["changed"] == 1
+    assert kinds(duplicates(TWICE.slice(0, 2), "skip")) == ["rows", "rows"]
+
+
+def test_without_repeated_keys_nothing_changes() -> None:
+    table = pa.table({"id": [1, 2], "x": [1, 2]})
+    for how in ("number", "skip"):
+        spec = OutputSpec.model_validate({"path": "x", "key": ("id",), "on_duplicates": how})
+        assert compare_tables("scores", table, table, spec) is None
+
+
+def test_two_thousand_columns() -> None:
+    names = [f"c{i}" for i in range(2000)]
+    good = pa.table({"id": [1, 2], **{name: [1.0, 2.0] for name in names}})
+    bad = good.set_column(1000, names[999], pa.array([1.0, 5.0]))
+    assert only(compare_tables("scores", good, bad, KEYED)).name == "c999"

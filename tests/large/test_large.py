@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -150,3 +151,42 @@ def test_a_repeated_key_that_the_other_side_lacks_is_an_error_too(tmp_path: Path
     bad = source(tmp_path, "bad", pa.table({"id": [1, 2, 3], "x": [1, 2, 3]}))
     with pytest.raises(CompareError, match=r"x \(good\) has 1 key more than once: id=9"):
         compare_large("x", good, bad, OutputSpec(path="x", key=("id",)))
+
+
+def test_two_thousand_columns(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(2000)]
+    table = pa.table({"id": range(50), **{name: range(50) for name in names}})
+    moved = table.set_column(1000, names[999], pa.array([*range(49), 99]))
+    found = compare_large(
+        "x", source(tmp_path, "good", table), source(tmp_path, "bad", moved), OutputSpec(path="x", key=("id",))
+    )
+    assert found is not None
+    assert [child.name for child in found.children] == ["c999"]
+
+
+def test_a_join_larger_than_the_memory_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLAY_MEMORY", "160")
+    rows = 1_500_000
+    table = pa.table(
+        {"id": range(rows), "x": [i % 1000 / 7 for i in range(rows)], "t": [f"text {i}" for i in range(rows)]}
+    )
+    shuffled = pa.concat_tables([table.slice(rows // 2), table.slice(0, rows // 2 - 1)])
+    found = compare_large(
+        "x", source(tmp_path, "good", table), source(tmp_path, "bad", shuffled), OutputSpec(path="x", key=("id",))
+    )
+    assert found is not None
+    assert found.children[0].sentence == f"1 row removed (id={rows // 2 - 1}): 1,500,000 -> 1,499,999 rows"
+    assert [child.kind for child in found.children] == ["rows", "order"]
+
+
+@pytest.mark.parametrize("declared", [(), ("id",)])
+def test_every_number_moved_by_rounding(tmp_path: Path, declared: tuple[str, ...]) -> None:
+    rows = 300_000
+    good = pa.table({"id": range(rows), "x": [1.0 + i for i in range(rows)]})
+    bad = pa.table({"id": range(rows), "x": [math.nextafter(1.0 + i, math.inf) for i in range(rows)]})
+    sides = source(tmp_path, "good", good), source(tmp_path, "bad", bad)
+    found = compare_large("x", *sides, OutputSpec(path="x", key=declared, rtol="1e-12"))
+    assert said(found) == said(compare_tables("x", good, bad, OutputSpec(path="x", key=declared, rtol="1e-12")))
+    assert found is not None
+    assert [child.kind for child in found.children] == ["noise"]
+    assert found.children[0].numbers["largest_ulps"] == 1
