@@ -98,11 +98,13 @@ def main() -> None:
 
 def commands(rows: int) -> dict[str, list[str]]:
     """Return every row's name and command."""
+    tiny = [sys.executable, "-m", "replay", "compare", "tiny.parquet", "other.parquet", "--key", "id"]
     replay = [sys.executable, "-m", "replay", "compare", "good.parquet", "bad.parquet", "--key", "id", "--decision"]
     own = {
         "start-up: `python -c 'import duckdb, pyarrow'`": [sys.executable, "-c", "import duckdb, pyarrow.parquet"],
         "floor: read and decode both": script(FLOOR, sys.executable),
         "`replay compare --key id`": [*replay, "flag"],
+        "start-up of replay: the same over one row": tiny,
         "plain DuckDB, one FULL JOIN": script(SQL, sys.executable),
     }
     peers = {"polars, streaming join": ("polars", POLARS)}
@@ -136,6 +138,8 @@ def make(folder: Path, rows: int) -> None:
         "'name-' || (hash(i, 10) % 500000) as txt, hash(i, 11) % 2 = 0 as flag "
         f"from range({rows}) t(i)) to '{folder}/good.parquet' (row_group_size 122880)"
     )
+    for name, number in (("tiny", 1), ("other", 2)):
+        database.execute(f"copy (select 1 as id, {number} as x) to '{folder}/{name}.parquet'")
     moved = {"cat": "'other'", "txt": "txt || 'x'", "flag": "not flag"}
     cells = ", ".join(
         f"case when hash(id, {100 + n}) % 1000 = 0 then {moved.get(c, f'{c} + 1')} else {c} end as {c}"

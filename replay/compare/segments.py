@@ -26,9 +26,6 @@ LIFT = 1.5
 MANY = 1_000_000
 """Changed rows up to which their numbers are kept."""
 
-Counts = Mapping[str, tuple[Mapping[str, int], Mapping[str, int]]]
-"""A column's values with how many changed rows have each, and how many rows in all."""
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -55,17 +52,23 @@ Explain = Callable[["pa.Array"], "Segment | None"]
 """Finds the segment of changed rows, given by their numbers in the good table."""
 
 
-def best(counts: Counts) -> Segment | None:
-    """Return the segment that agrees best with the changed rows, by the harmonic mean of how much of them it holds
-    and how much of it they are (F1); None where none holds most of them, or all rows are as often in it."""
+def best(changed: Mapping[str, pa.ChunkedArray], everything: Callable[[str], pa.ChunkedArray]) -> Segment | None:
+    """Return the segment that agrees best with the changed rows, by how much of them it holds and how little else it
+    holds; None where none holds most of them, or all rows are as often in it.
+
+    `changed` are the columns on the changed rows; `everything` returns one on all rows, or on a sample of them, and is
+    asked only where one value holds most of the changed rows.
+    """
     found: list[tuple[float, Segment]] = []
-    for column, (changed, everything) in counts.items():
-        moved, rows = sum(changed.values()), sum(everything.values())
-        for value, number in changed.items():
-            held, of_all = number / moved, max(everything.get(value, 0), number) / max(rows, moved)
-            if held >= MOST_OF and held >= LIFT * of_all:
-                agreement = 2 * number / (moved + of_all * rows)
-                found.append((agreement, Segment(column, value, held, of_all)))
+    for column, values in changed.items():
+        top = max(counted(values).items(), key=lambda each: each[1])
+        held = top[1] / len(values)
+        if held < MOST_OF:
+            continue
+        among = counted(everything(column))
+        of_all = among.get(top[0], 0) / sum(among.values())
+        if len(among) <= VALUES and held >= LIFT * of_all:
+            found.append((held - of_all, Segment(column, clean(top[0]), held, of_all)))
     return max(found, key=lambda each: each[0])[1] if found else None
 
 
@@ -77,29 +80,20 @@ def names_segments(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (t.is_string, t.is_large_string, t.is_boolean, t.is_integer))
 
 
-def counted(column: pa.ChunkedArray) -> dict[str, int] | None:
-    """Return how many rows have each value (null is one), None for more than `VALUES` different ones."""
+def counted(column: pa.ChunkedArray) -> dict[object, int]:
+    """Return how many rows have each value; null is one."""
     import pyarrow as pa
 
     column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     values = column.value_counts()
-    if len(values) > VALUES:
-        return None
-    pairs = zip(values.field("values").to_pylist(), values.field("counts").to_pylist(), strict=True)
-    return {clean(value): number for value, number in pairs}
+    return dict(zip(values.field("values").to_pylist(), values.field("counts").to_pylist(), strict=True))
 
 
 def explain_in(table: pa.Table, without: Iterable[str]) -> Explain:
     """Return what finds a segment among the columns of a table held in memory."""
+    names = [f.name for f in table.schema if f.name not in without and names_segments(f.type)]
 
     def explain(rows: pa.Array) -> Segment | None:
-        counts = {}
-        for name in table.column_names:
-            if name not in without and names_segments(table.schema.field(name).type):
-                everything = counted(table[name])
-                changed = counted(table[name].take(rows)) if everything else None
-                if everything and changed:
-                    counts[name] = (changed, everything)
-        return best(counts)
+        return best({name: table[name].take(rows) for name in names}, lambda name: table[name])
 
     return explain

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from replay.compare.difference import Difference
 from replay.compare.distribution import Shift, table_shifts
 from replay.compare.rows import SHOWN, check_columns, label
-from replay.compare.segments import Segment, best, counted, names_segments
+from replay.compare.segments import Segment, best, names_segments
 from replay.compare.tables import OTHER_ORDER, SHUFFLED, Lone, Matched, report, tallies_of
 from replay.compare.tally import Column, Tally
 from replay.large.engine import database
@@ -233,19 +233,14 @@ class _Work:
         import pyarrow as pa
 
         good = self.sides.good
-        changed = pa.table({"rn": rows})
         names = [f.name for f in good.schema if f.name not in without and names_segments(f.type)]
-        counts = {}
-        for name in names:
-            everything = counted(self._sample("g", name)[name])
-            if everything:
-                self.connection.register("changed", changed)
-                query = f"select c0 from {good.relation({'c0': identifier(name)})} where rn in (select rn from changed)"
-                there = renamed(self.connection.sql(query).to_arrow_table(), [name], good)
-                among = counted(there[name])
-                if among:
-                    counts[name] = (among, everything)
-        return best(counts)
+        if not names:
+            return None
+        self.connection.register("changed", pa.table({"rn": rows}))
+        columns = {f"c{place}": identifier(name) for place, name in enumerate(names)}
+        query = f"select * exclude (rn) from {good.relation(columns)} where rn in (select rn from changed)"
+        there = renamed(self.connection.sql(query).to_arrow_table(), names, good)
+        return best({name: there[name] for name in names}, lambda name: self._sample("g", name)[name])
 
     def _sample(self, side: str, name: str) -> pa.Table:
         source = self._source(side)
