@@ -19,7 +19,9 @@ from replay import config
 from replay.digest import of_bytes
 from replay.engines import clock as clocks
 from replay.scenario import Scenario
+from replay.sources.asking import Question
 from replay.state import LAYERS
+from replay.store.memory import MemoryStore
 
 ROOT = Path(__file__).resolve().parents[2] / "scenarios"
 NAMES = sorted(file.parent.name for file in ROOT.glob("*/verdict.json"))
@@ -46,13 +48,19 @@ def module(path: Path) -> ModuleType:
     return loaded
 
 
-def bound(name: str, side: str, folder: Path) -> Path:
-    """Lay out one side of a scenario as `replay run` finds it."""
-    scenario = ROOT / name
+def bound(scene: str, side: str, folder: Path) -> Path:
+    """Lay out one side of a scenario as `replay run` finds it, with the answers of the sources that it asks."""
+    scenario = ROOT / scene
     shutil.copytree(scenario / "project", folder)
     if (scenario / side).exists():
         shutil.copytree(scenario / side, folder, dirs_exist_ok=True)
     module(scenario / "data.py").write(side, folder)
+    store = MemoryStore()
+    for name, source in config.load(folder).data.items():
+        if source.uri is not None:
+            answer = Question(name, source, folder, {}, {}, store).ask()
+            (folder / source.path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / source.path).write_bytes(store.get(answer.content.blob) if answer.content else b"")
     return folder
 
 
