@@ -36,6 +36,10 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
     case = _open(bench, good, bad, options)
     if options.noise:
         case.lines.append(noise_words(bench.noise, options.noise))
+    if bad.started < good.started:
+        case.lines.append(
+            "BAD ran before GOOD: if they were swapped, read from and to the other way round"
+        )
     try:
         stopped = endpoints.check(case)
         if stopped is not None:
