@@ -139,6 +139,27 @@ class Rerun(_Printed):
     )
 
 
+class Build(_Printed):
+    """`replay build --json`."""
+
+    state: Digest
+    image: Digest = Field(description="the digest of the image's config: its id in an engine")
+    environment: Digest = Field(description="the same of the environment alone: base and packages")
+    name: str = Field(description="the name it has in the engine")
+    loaded: list[str] = Field(description="the layers that were sent, the lowest first")
+    known: list[str] = Field(description="the layers that the engine had")
+
+
+class Export(_Printed):
+    """`replay export --json`."""
+
+    state: Digest
+    image: Digest = Field(description="the digest of the image's config: its id in an engine")
+    name: str = Field(description="the name it gets where it is loaded")
+    format: Literal["oci-archive", "oci", "docker-archive"]
+    path: str = Field(description="the file or folder that was written")
+
+
 class Compare(_Printed):
     """`replay compare --json`."""
 
@@ -216,6 +237,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "replay-lock": Pinned,
     "cli-diff": Diff,
     "cli-rerun": Rerun,
+    "cli-build": Build,
+    "cli-export": Export,
     "cli-compare": Compare,
     "cli-verdict": Verdict,
     "cli-plan": Plan,

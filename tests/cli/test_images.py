@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from replay.schemas import Build, Export
 from tests.cli.conftest import PACKAGED, Shop
 
 pytestmark = pytest.mark.docker
@@ -51,6 +52,7 @@ def test_an_image_is_built_once_loaded_with_what_lacks_and_gives_the_recorded_ou
         "data",
         "code",
     ]
+    Build.model_validate(first)
     assert client.images.get(first["name"]).id == first["image"]
     again = bound.replay("build", "a", "--json").json
     assert (again["image"], again["loaded"]) == (first["image"], [])
@@ -69,6 +71,7 @@ def test_an_export_is_taken_by_docker_load_and_its_bytes_are_the_same_twice(
 ) -> None:
     one, two = tmp_path / "one.tar", tmp_path / "two.tar"
     made = bound.replay("export", "a", "-o", str(one), "--json").json
+    Export.model_validate(made)
     bound.replay("export", "a", "-o", str(two))
     assert one.read_bytes() == two.read_bytes()
     with one.open("rb") as file:
