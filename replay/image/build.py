@@ -57,7 +57,7 @@ def rebuildable(packages: PackageSet) -> None:
     if unkept:
         raise WheelError(
             f"this state's packages are described and not kept ({len(unkept)}, among them {unkept[0]})",
-            cause="it was bound with --here, which records an environment as it stands",
+            cause="it was bound with --here, and a package above 2 GiB is described only",
             do="declare [runtime] requirements and bind without --here; or repeat it here, in that same environment",
         )
 
