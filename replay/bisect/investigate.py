@@ -37,9 +37,7 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
     if options.noise:
         case.lines.append(noise_words(bench.noise, options.noise))
     if bad.started < good.started:
-        case.lines.append(
-            "BAD ran before GOOD: if they were swapped, read from and to the other way round"
-        )
+        case.lines.append("BAD ran before GOOD: if they were swapped, read from and to the other way round")
     try:
         stopped = endpoints.check(case)
         if stopped is not None:
