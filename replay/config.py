@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from replay.errors import ConfigError
-from replay.record import Limits, OnDuplicates, OutputSpec
+from replay.record import Allowed, Limits, OnDuplicates, OutputSpec
 
 FILE = "replay.toml"
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
@@ -155,6 +155,18 @@ class ServiceSource(_Table):
         return self.variable or (whole[1] if whole else None)
 
 
+class Places(_Table):
+    """`[outputs.NAME.tolerance.PLACE]`: what is forgiven in one column or at one path of a document."""
+
+    atol: float | None = Field(None, ge=0, description="absolute tolerance of numbers")
+    rtol: float | None = Field(None, ge=0, description="relative tolerance of numbers")
+
+    def allowed(self) -> Allowed:
+        """Return it as run records hold it."""
+        texts = (None if number is None else repr(number) for number in (self.atol, self.rtol))
+        return Allowed(**dict(zip(("atol", "rtol"), texts, strict=True)))
+
+
 class Output(_Table):
     """`[outputs.NAME]`: a file or folder the job writes."""
 
@@ -166,6 +178,9 @@ class Output(_Table):
     )
     atol: float | None = Field(None, ge=0, description="absolute tolerance of numbers; default 0")
     rtol: float | None = Field(None, ge=0, description="relative tolerance of numbers; default 0")
+    tolerance: dict[str, Places] = Field(
+        {}, description='per column or path of a document, `*` for anything: [outputs.NAME.tolerance."folds[*].loss"]'
+    )
 
     @field_validator("path")
     @classmethod
@@ -189,6 +204,7 @@ class Output(_Table):
             on_duplicates=self.on_duplicates,
             atol=None if self.atol is None else repr(self.atol),
             rtol=None if self.rtol is None else repr(self.rtol),
+            places={place: own.allowed() for place, own in self.tolerance.items()},
         )
 
 

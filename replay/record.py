@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +15,13 @@ RUN_FORMAT = "replay.run/1"
 Reason = Literal["run", "rerun", "probe"]
 
 
+class Allowed(Document):
+    """What is forgiven in one column or at one path, in place of what the whole output forgives."""
+
+    atol: str | None = None
+    rtol: str | None = None
+
+
 OnDuplicates = Literal["error", "number", "skip"]
 
 
@@ -24,7 +32,8 @@ class OutputSpec(Document):
     a row; `decision` the column whose flips matter most. `atol` and `rtol` are decimal texts (so that the
     record has one canonical form), `None` where nothing was declared: then bytes and exact values count.
     `on_duplicates` says what a key that is there more than once means: an error, or rows that are numbered in
-    their order and matched one by one (`number`), or rows that are left out (`skip`).
+    their order and matched one by one (`number`), or rows that are left out (`skip`). `places` holds tolerances of
+    their own for columns and for paths of documents.
     """
 
     path: str
@@ -33,6 +42,17 @@ class OutputSpec(Document):
     on_duplicates: OnDuplicates = Field("error", exclude_if=lambda value: value == "error")
     atol: str | None = None
     rtol: str | None = None
+    places: dict[str, Allowed] = Field(default={}, exclude_if=lambda value: not value)
+
+    def allowed(self, place: str) -> Allowed:
+        """Return what is declared for a column or path: by the first pattern that fits, `*` for anything."""
+        for pattern, own in self.places.items():
+            steps = pattern.split("*")
+            if place == pattern or (
+                len(steps) > 1 and re.fullmatch(".*".join(map(re.escape, steps)), place, re.DOTALL)
+            ):
+                return own
+        return Allowed(atol=self.atol, rtol=self.rtol)
 
 
 class OutputRecord(Document):

@@ -33,9 +33,10 @@ class Tolerance:
     @classmethod
     def of(cls, spec: OutputSpec, noise: Mapping[str, float] | None, place: str) -> Tolerance:
         """Return what holds at `place` (a column or path). Raises CompareError where a tolerance is no number."""
-        for field, text in (("atol", spec.atol), ("rtol", spec.rtol)):
+        own = spec.allowed(place)
+        for field, text in (("atol", own.atol), ("rtol", own.rtol)):
             _check(field, text)
-        return cls(spec.atol, spec.rtol, (noise or {}).get(place, 0.0))
+        return cls(own.atol, own.rtol, (noise or {}).get(place, 0.0))
 
     def exact(self) -> Tolerance:
         """Return the same without the declared part: a decision is never forgiven by atol or rtol."""

@@ -8,7 +8,7 @@ from replay.compare.difference import Difference
 from replay.compare.documents import compare_bytes, compare_documents
 from replay.compare.tables import compare_tables
 from replay.compare.tolerance import noise_floor
-from replay.record import OutputSpec
+from replay.record import Allowed, OutputSpec
 
 SPEC = OutputSpec(path="x", key=("id",), decision="flag")
 
@@ -54,3 +54,27 @@ def test_nulls_rows_and_types_are_never_noise() -> None:
 
 def _matters(difference: Difference | None) -> bool:
     return difference is not None and difference.matters
+
+
+def test_a_column_and_a_path_have_tolerances_of_their_own() -> None:
+    spec = OutputSpec(
+        path="x",
+        atol="0.001",
+        places={"auc": Allowed(atol="0.5"), "folds[*].loss": Allowed(rtol="0.1"), "n": Allowed()},
+    )
+    good, bad = (
+        {"auc": 1.0, "n": 1.0, "other": 1.0, "folds": [{"loss": 10.0}]},
+        {"auc": 1.4, "n": 1.0005, "other": 1.0005},
+    )
+    found = compare_documents("m", good, bad | {"folds": [{"loss": 10.9}]}, spec)
+    assert found is not None
+    assert {child.name: child.matters for child in found.children} == {
+        "n": True,
+        "auc": False,
+        "other": False,
+        "folds[0].loss": False,
+    }
+    tables = [pa.table({"auc": [value], "n": [value]}) for value in (1.0, 1.4)]
+    difference = compare_tables("x", *tables, spec)
+    assert difference is not None
+    assert [(child.name, child.kind) for child in difference.children] == [("auc", "noise"), ("n", "cells")]
