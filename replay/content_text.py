@@ -48,7 +48,8 @@ def read_csv(source: pa.Buffer, name: str) -> tuple[pa.Table, pa.Table, dict[str
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _csv_error(source.to_pybytes(), delimiter, len(header), name, error) from error
     table = pa.table({column: typed(raw[column]) for column in header})
-    line_end = "CRLF" if b"\r\n" in head else "LF"
+    returns, ends = head.count(b"\r\n"), head.count(b"\n")
+    line_end = "LF" if not returns else "CRLF" if returns == ends else "mixed"
     mark = "yes" if head.startswith(b"\xef\xbb\xbf") else "no"
     quoted = "yes" if b'"' in head else "no"
     return raw, table, {"delimiter": repr(delimiter), "line ends": line_end, "byte order mark": mark, "quotes": quoted}

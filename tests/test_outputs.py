@@ -84,6 +84,12 @@ def test_another_dialect_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_mixed_line_ends_are_named(tmp_path: Path) -> None:
+    found = compare(tmp_path, "id,x\na,1\nb,2\n", "id,x\r\na,1\nb,2\r\n", key=("id",))
+    assert found is not None
+    assert found.numbers["reasons"] == ["line ends LF -> mixed"]
+
+
 def test_leading_zeros_make_text(tmp_path: Path) -> None:
     found = compare(tmp_path, "id,zip\na,01234\nb,99999\n", "id,zip\na,1234\nb,99999\n", key=("id",))
     assert kinds(found) == ["type", "cells"]
