@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from replay.bisect.case import NOTHING, Case
+from replay.bisect.certificate import contradicted
 from replay.bisect.effect import data_effect, distance
 from replay.bisect.hunt import Answer, Caught, drill, shares
 from replay.bisect.judge import judge
@@ -32,6 +33,12 @@ def told_apart(case: Case, today: RunRecord) -> Caught | None:
     if len(case.inputs) < 2 or not case.options.drill:
         return None
 
+    return drill(case, case.inputs, answering(case, over_inputs(case, today)))
+
+
+def over_inputs(case: Case, today: RunRecord) -> Callable[[Probe], Outcome]:
+    """Return the judge of good execution over a part of today's inputs: does it do what it does over all of them?"""
+
     def outcome(probe: Probe) -> Outcome:
         if probe.record is None:
             return "unresolved"
@@ -40,7 +47,7 @@ def told_apart(case: Case, today: RunRecord) -> Caught | None:
             return "good" if probe.record.ok else "bad" if alike else "other"
         return "bad" if effect_of(case, probe.record).matters else "good"
 
-    return drill(case, case.inputs, answering(case, outcome))
+    return outcome
 
 
 def answering(case: Case, outcome: Callable[[Probe], Outcome]) -> Answer:
@@ -73,6 +80,8 @@ def broken(case: Case, today: Probe) -> Verdict:
         )
         caught = told_apart(case, today.record)
         moved = caught.found if caught else None
+        if caught and (doubt := contradicted(case, caught, case.inputs, over_inputs(case, today.record))):
+            return by_chance(case, doubt)
         parts = dict.fromkeys(moved.breaks, 1.0 / len(moved.breaks)) if moved and moved.breaks else {}
         carried = caught.carried if caught else NOTHING
         return judge(case.evidence(None, effect, parts, carried=carried, moved=moved))
@@ -81,4 +90,14 @@ def broken(case: Case, today: Probe) -> Verdict:
         "inconclusive",
         f"good execution could not be run over today's data ({why}), so execution and data cannot be told apart",
         f"the inputs differ in {group.label}; look there first with `replay diff`",
+    )
+
+
+def by_chance(case: Case, doubt: str) -> Verdict:
+    """Conclude where one mix came out in two ways: nothing that was seen of it is evidence."""
+    return case.stop(
+        "nondeterministic",
+        f"the job is nondeterministic: {doubt}, with nothing changed in between",
+        "fix its seeds (PYTHONHASHSEED, random_state, thread counts), or measure what it does by itself with --noise, "
+        "then bisect again with --fresh",
     )

@@ -37,7 +37,7 @@ def hunt(case: Case, scope: Taken, answer: Answer) -> Caught:
 
 def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome] | None = None) -> Caught:
     """Find what breaks GOOD and mends BAD among the atoms of `scope`, given outcomes that are known already."""
-    requires = _between_atoms(case, scope)
+    requires = between_atoms(case, scope)
     order = [name for atoms in in_order([n for n in case.prober.atoms if n in scope], requires) for name in atoms]
     likely = weights(case.prober.atoms, case.options.focus)
     width, every = case.options.jobs, case.options.every
@@ -45,8 +45,8 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
     carried = _carried(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
-        backwards = _backwards(requires, scope)
-        case.prober.all([scope - closed(members, backwards) for members in found.breaks])
+        needed = backwards(requires, scope)
+        case.prober.all([scope - closed(members, needed) for members in found.breaks])
     if carried:
         case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
     _tell(case, found, scope)
@@ -57,7 +57,7 @@ def flip_pair(case: Case, caught: Caught) -> list[str]:
     """Return a line that names two states that differ in one culprit alone, both of which were run."""
     for members in caught.found.breaks[:1]:
         atoms = members if caught.fine else case.atoms_in(members)
-        flipped = closed(atoms, _between_atoms(case, case.everything))
+        flipped = closed(atoms, between_atoms(case, case.everything))
         probes = [case.prober.done.get((taken, 0)) for taken in (NOTHING, flipped)]
         states = [short(probe.state) for probe in probes if probe is not None]
         if len(set(states)) == 2:
@@ -74,8 +74,8 @@ def shares(
     divergence: for two sets the Shapley value, for more its usual approximation. `reference` is the run that a
     mix is held against.
     """
-    requires = _between_atoms(case, scope)
-    backwards = _backwards(requires, scope)
+    requires = between_atoms(case, scope)
+    needed = backwards(requires, scope)
 
     def moved(taken: Taken) -> float | None:
         probe, like = case.prober.done.get((taken, 0)), reference(taken)
@@ -88,7 +88,7 @@ def shares(
     there = moved(scope - case.inputs) or whole
     for members in caught.found.breaks:
         atoms = members if caught.fine else case.atoms_in(members)
-        alone, without = moved(closed(atoms, requires)), moved(scope - closed(atoms, backwards))
+        alone, without = moved(closed(atoms, requires)), moved(scope - closed(atoms, needed))
         parts = [alone / there] if alone is not None and there else []
         parts += [(whole - without) / whole] if without is not None and whole else []
         found[members] = sum(parts) / len(parts) if parts else 0.0
@@ -115,7 +115,7 @@ def _sweep(case: Case, scope: Taken, answer: Answer) -> Found:
     return found
 
 
-def _between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
+def between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
     """Return the requirements of changes as requirements of the atoms that hold them."""
     holder = {change.name: name for name, atom in case.prober.atoms.items() for change in atom.changes}
     found: dict[str, Taken] = {}
@@ -125,14 +125,15 @@ def _between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
     return found
 
 
-def _backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
+def backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
+    """Return by which atoms of `scope` each is required: what must be reverted with it."""
     return {name: frozenset(other for other in scope if name in requires.get(other, NOTHING)) for name in scope}
 
 
 def _carried(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
-    backwards = _backwards(requires, scope)
+    needed = backwards(requires, scope)
     along = [closed(members, requires) for members in found.breaks]
-    along += [closed(members, backwards) for members in found.mends]
+    along += [closed(members, needed) for members in found.mends]
     return NOTHING.union(*along) - found.guilty
 
 

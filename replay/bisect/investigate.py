@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from replay.bisect import endpoints
 from replay.bisect.budget import BudgetSpent
 from replay.bisect.case import NOTHING, Case, Options, atoms_of, clock_change, layers_of, requires_of
-from replay.bisect.counterfactual import answering, broken, effect_of, execution_share, parts_of, told_apart
+from replay.bisect.certificate import contradicted
+from replay.bisect.counterfactual import (
+    answering,
+    broken,
+    by_chance,
+    effect_of,
+    execution_share,
+    over_inputs,
+    parts_of,
+    told_apart,
+)
 from replay.bisect.focus import focused
 from replay.bisect.hunt import Answer, Caught, flip_pair, hunt, shares
 from replay.bisect.judge import judge
@@ -109,12 +120,16 @@ def pair_of(store: Store, good: RunRecord, bad: RunRecord, history: Path | None)
     return Pair(*sides, store, known)
 
 
+CERTIFICATE = 2
+"""Probes of a single change's certificate: what it broke and what its reverting mended, once more."""
+
+
 def at_most(atoms: int, layers: int, options: Options) -> int:
-    """Return how many probes a bisect takes while single changes act: ends, sweep, binary search, its proof."""
+    """Return how many probes a bisect takes while single changes act: ends, sweep, binary search, certificate."""
     ends = options.repeat * (2 if atoms else 1)
     sweep = 0 if layers < 2 else 2 if layers == 2 else 2 * layers
     drill = atoms.bit_length() + 3 if options.drill and atoms > layers else 0
-    return ends + sweep + drill
+    return ends + sweep + drill + (CERTIFICATE if atoms > 1 else 0)
 
 
 def _comparable(good: RunRecord, bad: RunRecord, options: Options) -> None:
@@ -148,6 +163,8 @@ def _by_outputs(case: Case) -> Verdict:
         case.lines.append(f"good execution over today's data: {effect.sentence}")
     scope = _scope(case, execution, today) if execution else None
     caught = hunt(case, scope, _over_like_inputs(case)) if scope is not None else None
+    if scope and caught and (doubt := contradicted(case, caught, scope, partial(_compared, case))):
+        return by_chance(case, doubt)
     parts = shares(case, scope, caught, case.reference) if scope is not None and caught is not None else {}
     if effect is None or not (effect.material or (effect.matters and caught is None)):
         return _judged(case, caught, effect, parts)
@@ -157,6 +174,8 @@ def _by_outputs(case: Case) -> Verdict:
         effect = replace(effect, share=1 - part)
     moved = told_apart(case, today)
     if moved is not None:
+        if doubt := contradicted(case, moved, case.inputs, over_inputs(case, today)):
+            return by_chance(case, doubt)
         parts |= parts_of(case, moved, effect)
     return _judged(case, caught, effect, parts, moved)
 
@@ -230,6 +249,8 @@ def _by_test(case: Case) -> Verdict:
             do="run the test by hand in a folder with each run's outputs",
         )
     caught = hunt(case, case.everything, answering(case, outcome))
+    if doubt := contradicted(case, caught, case.everything, outcome):
+        return by_chance(case, doubt)
     return _judged(case, caught, None, dict.fromkeys(caught.found.breaks, 1.0 / len(caught.found.breaks or (1,))))
 
 

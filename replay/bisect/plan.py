@@ -18,5 +18,6 @@ def plan(pair: Pair, options: Options) -> list[str]:
         steps += [f"GOOD with {name} from BAD" for name in layers]
         # Of two layers, taking the one is reverting the other.
         steps += [f"BAD with {name} from GOOD" for name in layers] if len(layers) > 2 else []
-    more = at_most(len(atoms), len(layers), options) - len(steps)
-    return steps + [f"binary search among {len(atoms)} changes, step {number + 1}" for number in range(more)]
+    proof = ["what was found broken, once more", "what was found mended, once more"] if len(atoms) > 1 else []
+    more = at_most(len(atoms), len(layers), options) - len(steps) - len(proof)
+    return [*steps, *(f"binary search among {len(atoms)} changes, step {number + 1}" for number in range(more)), *proof]

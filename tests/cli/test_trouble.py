@@ -96,8 +96,8 @@ def test_a_bisect_killed_at_half_runs_no_finished_probe_again(shop: Shop, stoppe
     found = shop.replay("bisect", "good", "bad", "--resume", "--json")
     assert found.code == 0, found.err
     assert found.json["probes"]["cached"] == before
-    assert found.json["probes"]["run"] == 6 - before
-    assert probes() == 6
+    assert found.json["probes"]["run"] == 8 - before
+    assert probes() == 8
     assert shop.replay("bisect", "bad", "good", "--resume").code == 2
 
 
