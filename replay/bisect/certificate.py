@@ -13,6 +13,11 @@ from replay.bisect.search import Outcome, Taken, closed
 MOST = 12
 """Mixes that are run again at most: of more causes than that the first are."""
 
+ROUNDS = 2
+"""How often they are run again where several changes are said to act together, or answers speak against each other.
+
+That is rare in jobs and common in coins; a single change is run again once."""
+
 
 def contradicted(case: Case, caught: Caught, scope: Taken, outcome: Callable[[Probe], Outcome]) -> str | None:
     """Run the mixes that decided once more, those that broke and those that did not in turn.
@@ -21,13 +26,30 @@ def contradicted(case: Case, caught: Caught, scope: Taken, outcome: Callable[[Pr
     passes two reruns of each end often enough; it does not pass these as well.
     """
     mixes = _decisive(case, caught, scope)
-    for again in case.prober.repeated([(mix, 1) for mix in mixes]):
-        before, after = outcome(case.prober.done[again.taken, 0]), outcome(again)
+    against = _against_each_other(caught, case)
+    wanted = [(mix, 1) for mix in mixes]
+    if against or any(len(members) > 1 for members in caught.found.breaks):
+        ends = [(end, case.options.repeat + number) for number in range(ROUNDS) for end in (scope, NOTHING)]
+        again = [(mix, number + 1) for number in range(ROUNDS) for mix in dict.fromkeys([*against, *mixes])]
+        wanted = [*ends, *again]
+    for mix, repetition in wanted:
+        (probe,) = case.prober.repeated([(mix, repetition)])
+        (first,) = case.prober.all([mix])
+        before, after = outcome(first), outcome(probe)
         if before != after:
-            return f"{case.prober.label(again.taken)} was {before} at first and {after} when it was run again"
+            return f"{case.prober.label(mix)} was {before} at first and {after} when it was run again"
     if mixes:
         case.lines.append(f"what decided was run again, and agreed: {len(mixes)} mixes")
     return None
+
+
+def _against_each_other(caught: Caught, case: Case) -> list[Taken]:
+    """Return mixes of which one is bad and one that takes still more is good: faults that cancel, or chance."""
+    known = {mix if caught.fine else case.atoms_in(mix): result for mix, result in caught.found.outcomes.items()}
+    bad = [mix for mix, result in known.items() if result == "bad"]
+    good = [mix for mix, result in known.items() if result == "good"]
+    pairs = [(one, other) for one in bad for other in good if one < other]
+    return list(dict.fromkeys(mix for pair in pairs[: MOST // 2] for mix in pair))
 
 
 def _decisive(case: Case, caught: Caught, scope: Taken) -> list[Taken]:
