@@ -20,7 +20,7 @@ from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
-from replay.errors import EngineError, ReplayError, StoreError
+from replay.errors import EngineError, ReplayError, StoreError, WheelError
 from replay.image.build import provide, rebuildable
 from replay.image.delivery import deliver, prove
 from replay.layers.access import AccessLayer
@@ -64,6 +64,7 @@ class Workbench:
     """What every execution needs besides the release: where it is kept, where it runs, who watches.
 
     `noise` is what repeats of the good state differ in (`rerun.noise_of`): none of that is evidence.
+    `thorough`: every file of a mounted environment is read to prove it, not only those that were touched.
     """
 
     store: Store
@@ -71,6 +72,7 @@ class Workbench:
     environ: Mapping[str, str]
     progress: Progress = silent
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    thorough: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
                 result = bench.engine.run(spec)
         with timings.phase("host"):
             host = _host(bench, spec, result.host, order) if "numpy" in packages.wheels else result.host
+        findings += _touched(bench, base, packages) if bench.engine.name == "local" else ()
         services.check()
         if order.live:
             with timings.phase("ask"):
@@ -220,7 +223,7 @@ class _Ready:
 
 
 def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: ImageRecord | None) -> _Ready:
-    """Make a closure's environment ready; `wanted` is what its image must be."""
+    """Make a closure's environment ready, proved to be what was unpacked; `wanted` is what its image must be."""
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
         return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store).packages))
@@ -234,8 +237,17 @@ def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: Ima
     def tool(script: str, folder: Path) -> str:
         return bench.engine.python_tool(base, script, folder)
 
-    tree = assemble(packages, interpreter, bench.store, tool, bench.progress)
+    tree = assemble(packages, interpreter, bench.store, tool, bench.progress, thorough=bench.thorough)
     return _Ready(tree=tree.path, findings=tree.findings)
+
+
+def _touched(bench: Workbench, base: Base, packages: PackageSet) -> tuple[str, ...]:
+    """Return a finding where a job changed its own packages: on the local engine only their modes forbid it."""
+    try:
+        _environment(bench, base, packages, None)
+    except WheelError as error:
+        return (f"the job wrote into its packages: {error.what}",)
+    return ()
 
 
 def _as_recorded(recorded: PackageSet, now: PackageSet) -> tuple[str, ...]:

@@ -61,6 +61,9 @@ def rerun(
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times.")] = 1,
     noise: options.Noise = 0,
     clock: options.RerunClock = "recorded",
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Read every file of the packages, not only those that were touched.")
+    ] = False,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -81,7 +84,7 @@ def rerun(
     session = Session(store, engine.choice)
     recorded = session.run(session.store(), ref)
     at = clock if clock == RECORDED else options.moment(clock)
-    bench = session.repeating(recorded)
+    bench = replace(session.repeating(recorded), thorough=prove)
     if options.enough(noise):
         bench = replace(bench, noise=noise_of(bench, recorded, noise, at))
         progress(noise_words(bench.noise, noise))

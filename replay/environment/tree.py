@@ -21,7 +21,8 @@ from replay.environment.base import Interpreter
 from replay.environment.bytecode import Tool
 from replay.environment.lock import quiet
 from replay.environment.packages import PackageSet
-from replay.environment.wheels import EPOCH, FORMAT, Unpacked, short_version, site_packages, unpack
+from replay.environment.proof import NOBODY, changed, refusal, set_aside
+from replay.environment.wheels import EPOCH, FORMAT, Unpacked, short_version, site_packages, unpack, verified
 from replay.environment.wheels import move as move_into_place
 from replay.errors import WheelError
 from replay.store.base import Store
@@ -56,26 +57,47 @@ def assemble(
     store: Store,
     tool: Tool,
     progress: Callable[[str], None] = quiet,
+    *,
+    thorough: bool = False,
 ) -> Tree:
     """Return the tree of a closure, made of links where it is new, reused where it is there.
 
     Named by the digest of the interpreter and the wheels: the same on every machine, byte for byte. Where two
     wheels hold the same path with different content, that of the later name stands and a finding says so.
-    Raises WheelError (missing, damaged, unsafe, or a file of one is a folder of another), StoreError, and
-    what `tool` raises (see `unpack`).
+    Whether it still holds what was unpacked is proved each time; with `thorough` every file of it, and every wheel, is
+    read for that.
+    Raises WheelError (missing, damaged, unsafe, a file of one is a folder of another, or the tree is not what was
+    unpacked), StoreError, and what `tool` raises (see `unpack`).
     """
     home = store.cache("trees") / digest(packages, interpreter).removeprefix("sha256:")
     if not home.is_dir():
         progress(f"assembling an environment of {len(packages.wheels)} packages")
-        wheels = unpack(packages, interpreter, store, tool)
+    wheels = unpack(packages, interpreter, store, tool)
+    content = settle(wheels, packages, interpreter)
+    if not home.is_dir():
         made = store.scratch("tree")
         try:
             with storing("assemble an environment"):
-                _fill(made, wheels, packages, interpreter)
+                _fill(made, wheels, content, interpreter)
                 move_into_place(made, home)
         finally:
             remove_tree(made)
-    return Tree(home, tuple(json.loads((home / FINDINGS).read_bytes())))
+    _prove(home, content, wheels, packages, store, thorough=thorough)
+    return Tree(home, tuple(json.loads(content.own[FINDINGS])))
+
+
+def _prove(
+    home: Path, content: Content, wheels: dict[str, Unpacked], packages: PackageSet, store: Store, *, thorough: bool
+) -> None:
+    """Raise WheelError, and move what is damaged out of the way, unless a tree is what was unpacked."""
+    for wheel in packages.wheels.values() if thorough else ():
+        verified(wheel, store)
+    with storing("prove an environment"):
+        found = changed(home, content.owners, content.own, wheels, thorough=thorough)
+    if found:
+        damaged = [wheels[name].prefix.parent for name in sorted(set(found.values()) - {NOBODY})]
+        place = set_aside(store, home, *damaged)
+        raise refusal(found, {name: wheel.version for name, wheel in packages.wheels.items()}, place)
 
 
 def digest(packages: PackageSet, interpreter: Interpreter) -> str:
@@ -92,8 +114,7 @@ def settle(wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Inter
     return Content(owners, own | {FINDINGS: json.dumps(findings)})
 
 
-def _fill(tree: Path, wheels: dict[str, Unpacked], packages: PackageSet, interpreter: Interpreter) -> None:
-    content = settle(wheels, packages, interpreter)
+def _fill(tree: Path, wheels: dict[str, Unpacked], content: Content, interpreter: Interpreter) -> None:
     folders = ["", *sorted(folders_of([*content.own, *content.owners, f"{site_packages(interpreter)}/."]))]
     for folder in folders:
         (tree / folder).mkdir(exist_ok=True)

@@ -9,14 +9,14 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from replay.digest import canonical, of_bytes
+from replay.digest import canonical, of_bytes, of_file
 from replay.environment import archive, launchers
 from replay.environment.base import Interpreter
 from replay.environment.bytecode import Tool, compile_all
@@ -25,8 +25,8 @@ from replay.errors import CorruptBlob, EngineError, NotFound, WheelError
 from replay.store.base import Store
 from replay.store.files import remove_tree, storing
 
-FORMAT = 1
-"""Raised when the same wheel would be unpacked to other bytes."""
+FORMAT = 2
+"""Raised when the same wheel would be unpacked to other bytes, or its files be noted otherwise."""
 
 EPOCH = 315532800
 """1980-01-01: the time of every file, as in a zip archive that carries none."""
@@ -41,12 +41,16 @@ _MALFORMED = (
 """What `installer` raises for a malformed wheel, besides its own errors."""
 
 
+FileMark = tuple[int, int, str]
+"""A file's size, inode and digest as it was unpacked."""
+
+
 @dataclass(frozen=True)
 class Unpacked:
     """A wheel as files: `prefix` is laid out like an environment; `files` are the paths in it, sorted."""
 
     prefix: Path
-    files: tuple[str, ...]
+    files: Mapping[str, FileMark]
 
 
 def short_version(interpreter: Interpreter) -> str:
@@ -87,7 +91,8 @@ def _key(wheel: Wheel, interpreter: Interpreter) -> str:
 
 
 def _read(home: Path) -> Unpacked:
-    return Unpacked(home / PREFIX, tuple(json.loads((home / FILES).read_bytes())))
+    noted = json.loads((home / FILES).read_bytes())
+    return Unpacked(home / PREFIX, {path: tuple(mark) for path, mark in noted.items()})
 
 
 def _make(new: dict[str, Wheel], homes: dict[str, Path], interpreter: Interpreter, store: Store, tool: Tool) -> None:
@@ -101,8 +106,9 @@ def _make(new: dict[str, Wheel], homes: dict[str, Path], interpreter: Interprete
             sites = {name: path / PREFIX / site_packages(interpreter) for name, path in scratch.items()}
         compile_all(folder, {str(site.relative_to(folder)): _modules(site) for site in sites.values()}, tool)
         with storing("keep unpacked wheels"):
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                list(pool.map(_finish, scratch.values(), sites.values()))
             for name, path in scratch.items():
-                _finish(path, sites[name])
                 move(path, homes[name])
     finally:
         remove_tree(folder)
@@ -123,7 +129,7 @@ def _unpack(wheel: Wheel, home: Path, interpreter: Interpreter, store: Store) ->
     from installer.exceptions import InstallerError
     from installer.sources import WheelFile
 
-    blob = _verified(wheel, store)
+    blob = verified(wheel, store)
     destination = _destination(home / PREFIX, interpreter, archive.identity(wheel.filename)[0])
     with archive.opened(blob, wheel.filename) as opened, _refusing(wheel.filename, (InstallerError, *_MALFORMED)):
         opened.filename = wheel.filename  # WheelFile reads the name there; the blob's own is its hash
@@ -139,7 +145,8 @@ def _refusing(filename: str, errors: tuple[type[Exception], ...]) -> Iterator[No
         raise archive.unsafe(filename, f"it is not a valid wheel: {error or type(error).__name__}") from error
 
 
-def _verified(wheel: Wheel, store: Store) -> Path:
+def verified(wheel: Wheel, store: Store) -> Path:
+    """Return a wheel's file, read and hashed again. Raises WheelError."""
     try:
         return store.path(wheel.blob)
     except (NotFound, CorruptBlob) as error:
@@ -179,17 +186,17 @@ def _modules(site: Path) -> list[str]:
 
 
 def _finish(home: Path, site: Path) -> None:
-    """Enter the bytecode in RECORD, make everything read-only with a fixed time, list the files."""
+    """Enter the bytecode in RECORD, make everything read-only with a fixed time, note the files."""
     _record_bytecode(site)
-    files: list[str] = []
+    files: dict[str, FileMark] = {}
     prefix = home / PREFIX
     for folder, _, names in os.walk(prefix):
         for path in (os.path.join(folder, name) for name in names):  # noqa: PTH118 (hot: every file of every wheel)
-            executable = os.stat(path).st_mode & 0o100  # noqa: PTH116
-            os.chmod(path, 0o555 if executable else 0o444)  # noqa: PTH101
+            status = os.stat(path)  # noqa: PTH116
+            os.chmod(path, 0o555 if status.st_mode & 0o100 else 0o444)  # noqa: PTH101
             os.utime(path, (EPOCH, EPOCH))
-            files.append(os.path.relpath(path, prefix))
-    (home / FILES).write_text(json.dumps(sorted(files)), encoding="utf-8")
+            files[os.path.relpath(path, prefix)] = (status.st_size, status.st_ino, of_file(Path(path)))
+    (home / FILES).write_text(json.dumps(files, sort_keys=True), encoding="utf-8")
 
 
 def _record_bytecode(site: Path) -> None:

@@ -17,7 +17,7 @@ from replay.environment.base import Interpreter
 from replay.environment.lock import lock
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.tree import Tree, assemble
-from replay.environment.wheels import site_packages
+from replay.environment.wheels import EPOCH, site_packages
 from replay.errors import EngineError, WheelError
 from replay.store.folder import FolderStore
 from tests.environment.making import interpreter, requirements, tool, wheel
@@ -173,3 +173,70 @@ def test_an_interpreter_that_lies_about_its_version_makes_no_path(store: FolderS
     liar = here.model_copy(update={"markers": {**here.markers, "python_version": "3/../../.."}})
     with pytest.raises(EngineError, match="version"):
         assemble(PackageSet(python="3.11", platform="any"), liar, store, tool)
+
+
+def touched(path: Path, data: bytes, *, as_it_was: bool = False) -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(0o444)
+    if as_it_was:
+        os.utime(path, (EPOCH, EPOCH))
+
+
+def test_a_package_that_was_written_to_is_refused_by_name_and_made_anew(store: FolderStore, tmp_path: Path) -> None:
+    files = wheel(tmp_path, "one", files={"one.py": "VALUE = 1\n"}), wheel(tmp_path, "two", files={"two.py": "\n"})
+    tree = tree_of(store, *files)
+    touched(tree.path / SITE / "one.py", b"VALUE = 2\n")
+    with pytest.raises(WheelError, match=r"one 1\.0: 'lib/.*/one\.py'"):
+        tree_of(store, *files)
+    assert python(tree_of(store, *files), "import one; print(one.VALUE)") == "1"
+
+
+def test_what_was_written_through_a_link_reaches_no_other_environment(store: FolderStore, tmp_path: Path) -> None:
+    one = wheel(tmp_path, "one", files={"one.py": "VALUE = 1\n"})
+    touched(tree_of(store, one).path / SITE / "one.py", b"VALUE = 2\n")
+    two = wheel(tmp_path, "two", files={"two.py": "\n"})
+    with pytest.raises(WheelError, match=r"one\.py"):
+        tree_of(store, one, two)
+    assert python(tree_of(store, one, two), "import one; print(one.VALUE)") == "1"
+
+
+def test_a_file_that_was_added_taken_away_or_relinked_is_named(store: FolderStore, tmp_path: Path) -> None:
+    one = wheel(tmp_path, "one", files={"one/__init__.py": "", "one/more.py": "\n"})
+    for change in ("added", "taken away", "own"):
+        tree = tree_of(store, one)
+        place = tree.path / SITE / "one"
+        place.chmod(0o755)
+        if change == "added":
+            (place / "extra.py").write_text("import os\n")
+        elif change == "taken away":
+            (place / "more.py").unlink()
+        else:
+            (tree.path / "bin").chmod(0o755)
+            (tree.path / "bin/python3").unlink()
+            (tree.path / "bin/python3").symlink_to("/bin/false")
+        named = {"added": r"of no package: .*extra\.py", "taken away": r"one 1\.0: .*more\.py", "own": "bin/python3"}
+        with pytest.raises(WheelError, match=named[change]):
+            tree_of(store, one)
+
+
+def test_forged_marks_do_not_survive_a_thorough_proof(store: FolderStore, tmp_path: Path) -> None:
+    file = wheel(tmp_path, "one", files={"one.py": "VALUE = 1\n"})
+    tree = tree_of(store, file)
+    touched(tree.path / SITE / "one.py", b"VALUE = 2\n", as_it_was=True)
+    entry = store.put_file(file)
+    packages = PackageSet(
+        python=interpreter().markers["python_version"],
+        platform="any",
+        wheels={"one": Wheel(version="1.0", filename=file.name, blob=entry.blob, size=entry.size)},
+    )
+    with pytest.raises(WheelError, match=r"one 1\.0: 'lib/.*/one\.py'"):
+        assemble(packages, interpreter(), store, tool, thorough=True)
+
+
+def test_a_cache_that_was_copied_is_read_and_found_sound(store: FolderStore, tmp_path: Path) -> None:
+    file = wheel(tmp_path, "one", files={"one.py": "VALUE = 1\n"})
+    tree = tree_of(store, file)
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-a", store.root, copy], check=True)
+    assert tree_of(FolderStore.open(copy), file).path.name == tree.path.name
