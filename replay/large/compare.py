@@ -226,7 +226,11 @@ class _Work:
         for name in names:
             sides = [self._sample(side, name) for side in "gb"]
             shifts |= table_shifts(sides[0], sides[1], [name])
-        return shifts
+        rows = (self.sides.good.total, self.sides.bad.total)
+        if max(rows) <= SAMPLE:
+            return shifts
+        said = f" (of a sample: about {SAMPLE:,} rows of {' and '.join(f'{side:,}' for side in rows)})"
+        return {name: replace(found, sentence=found.sentence + said) for name, found in shifts.items()}
 
     def _explain(self, without: set[str], rows: pa.Array) -> Segment | None:
         """Find where changed rows lie, among the columns of few values; how frequent each is comes from a sample."""
