@@ -38,6 +38,10 @@ class NotFound(StoreError):
     """A reference, run, state or blob is not in the store."""
 
 
+class RegistryError(ReplayError):
+    """A registry cannot be reached, refuses, or gives what is not a Release State."""
+
+
 class LockError(ReplayError):
     """The requirements do not resolve to a closure with hashes."""
 

@@ -56,6 +56,9 @@ class LogLine(_Printed):
     started: str = Field(description="UTC, ISO 8601")
     exit_code: int | None = Field(description="null where the job never ended by itself")
     engine: str
+    origin: str = Field(
+        default="", exclude_if=lambda value: not value, description="where it was pulled from, if it was"
+    )
     tags: list[str]
 
 
@@ -160,6 +163,34 @@ class Export(_Printed):
     path: str = Field(description="the file or folder that was written")
 
 
+class Push(_Printed):
+    """`replay push --json`."""
+
+    reference: str = Field(description="REGISTRY/NAME:TAG")
+    manifest: Digest = Field(description="the digest of what the tag points at now")
+    replaced: Digest | None = Field(description="what it pointed at before, null where that is the same or nothing")
+    state: Digest
+    run: Digest | None = Field(description="null where the state alone was sent")
+    sent: list[str] = Field(description="the titles of the blobs that were sent")
+    sent_bytes: int
+    known: int = Field(description="how many blobs the registry had")
+    mounted: int = Field(description="how many it took over from another repository")
+    left_out: list[str] = Field(description="with --without-data: the titles of what stayed behind")
+
+
+class Pull(_Printed):
+    """`replay pull --json`."""
+
+    reference: str = Field(description="REGISTRY/NAME:TAG, or with a digest")
+    state: Digest
+    run: Digest | None = Field(description="null where the state came alone")
+    tag: str | None = Field(description="the name it has here")
+    fetched: int = Field(description="how many blobs were fetched")
+    fetched_bytes: int
+    known: int = Field(description="how many blobs the store had")
+    missing: list[str] = Field(description="the titles of inputs whose content is neither there nor here")
+
+
 class Compare(_Printed):
     """`replay compare --json`."""
 
@@ -239,6 +270,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "cli-rerun": Rerun,
     "cli-build": Build,
     "cli-export": Export,
+    "cli-push": Push,
+    "cli-pull": Pull,
     "cli-compare": Compare,
     "cli-verdict": Verdict,
     "cli-plan": Plan,

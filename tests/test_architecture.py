@@ -24,7 +24,7 @@ STOREYS = [
     {"layers"},
     {"engines"},
     {"workspace", "workshop", "smoke"},
-    {"image"},
+    {"image", "registry"},
     {"execute"},
     {"adopt", "bind", "rerun", "history"},
     {"bisect"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from replay.cli import comparing, finding, house, images, locking, runs
+from replay.cli import carrying, comparing, finding, house, images, locking, runs
 
 if TYPE_CHECKING:
     from replay.errors import ReplayError
@@ -38,6 +38,8 @@ for command in (
     finding.verify,
     images.build,
     images.export,
+    carrying.push,
+    carrying.pull,
     locking.lock,
     house.doctor,
     house.demo,

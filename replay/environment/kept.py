@@ -22,8 +22,13 @@ def is_kept(image: str, store: Store) -> bool:
 
 def describe(image: str, store: Store) -> BaseImage:
     """Return what an image built on a kept base takes over. Raises NotFound, CorruptBlob, StoreError."""
+    return read(image, store.get(image))
+
+
+def read(image: str, data: bytes) -> BaseImage:
+    """Return what an image built on a base takes over, given its config. Raises StoreError where it is none."""
     try:
-        config = json.loads(store.get(image))
+        config = json.loads(data)
         return BaseImage(
             architecture=config["architecture"],
             os=config["os"],
@@ -31,7 +36,7 @@ def describe(image: str, store: Store) -> BaseImage:
             env=tuple((config.get("config") or {}).get("Env") or ()),
             layers=tuple(config["rootfs"]["diff_ids"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"the base {image[7:19]} in the store is no image's config",
             cause="another blob has that digest's name in a state, or the state was made by hand",

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from replay.digest import of_bytes
 from replay.environment import kept
 from replay.errors import StoreError
 from replay.layers import inputs
@@ -56,15 +57,23 @@ def capture(context: Context) -> Release:
 
 def keep(release: Release, store: Store) -> str:
     """Put a release into the store as one artifact; return the state's id."""
-    blobs: list[BlobRef] = []
+    for document in release.layers.values():
+        store.put(document.encode())
+    return store.add_state(release.state, blobs(release, store))
+
+
+def blobs(release: Release, store: Store) -> list[BlobRef]:
+    """Return all that a state refers to: its layers, their contents, and its base where the store keeps that."""
+    found: list[BlobRef] = []
     for name in LAYERS:
         document = release.layers[name]
-        entry = store.put(document.encode())
-        blobs.append(BlobRef(entry.blob, entry.size, f"application/vnd.replay.layer.{name}.v1+json", name))
-        blobs.extend(REGISTRY[name].blobs(document))
+        encoded = document.encode()
+        kind = f"application/vnd.replay.layer.{name}.v1+json"
+        found.append(BlobRef(of_bytes(encoded), len(encoded), kind, name))
+        found.extend(REGISTRY[name].blobs(document))
         if isinstance(document, RuntimeLayer) and document.base.image:
-            blobs.extend(kept.refs(document.base.image, store))
-    return store.add_state(release.state, blobs)
+            found.extend(kept.refs(document.base.image, store))
+    return found
 
 
 def load(store: Store, state_id: str) -> Release:

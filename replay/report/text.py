@@ -98,7 +98,7 @@ def log(entries: Iterable[RunEntry], tags: Mapping[str, Sequence[str]]) -> str:
             "-" if entry.exit_code is None else str(entry.exit_code),
             entry.engine,
             short(entry.state),
-            " ".join(tags.get(entry.run, ())),
+            " ".join([*tags.get(entry.run, ()), *([f"(from {clip(entry.origin, 60)})"] if entry.origin else [])]),
         ]
         for entry in entries
     ]

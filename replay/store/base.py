@@ -22,6 +22,8 @@ class RunEntry:
     started: str
     exit_code: int | None
     engine: str
+    origin: str = ""
+    """Where it was pulled from; empty for a run of this store's own."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,11 @@ class Store(Protocol):
         """Return a state by its full id. Raises NotFound or CorruptBlob."""
         ...
 
-    def add_run(self, record: RunRecord) -> str:
-        """Keep a record and append it to the run log; return the run's id. Its state is here already."""
+    def add_run(self, record: RunRecord, origin: str = "") -> str:
+        """Keep a record and append it to the run log; return the run's id. Its state is here already.
+
+        `origin` says where a run that was not made here comes from.
+        """
         ...
 
     def run(self, run_id: str) -> RunRecord:
@@ -111,7 +116,7 @@ class Store(Protocol):
     def resolve(self, ref: str) -> Resolved:
         """Return what a REF stands for: a tag, `last`, `last~N`, an id or a unique prefix (4+ hex digits).
 
-        `last` counts runs whose reason is `run`. Raises NotFound: nothing fits, or several do (named).
+        `last` counts this store's own runs whose reason is `run`. Raises NotFound: nothing fits, or several do (named).
         """
         ...
 

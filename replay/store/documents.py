@@ -47,7 +47,7 @@ def read_manifest(digest: str, data: bytes) -> Manifest:
     return _read(Manifest, "manifest of a Release State", digest, data)
 
 
-def line_of(record: RunRecord) -> RunEntry:
+def line_of(record: RunRecord, origin: str = "") -> RunEntry:
     """Return the line of the run log for a record."""
     return RunEntry(
         run=record.id,
@@ -57,6 +57,7 @@ def line_of(record: RunRecord) -> RunEntry:
         started=record.started,
         exit_code=record.exit_code,
         engine=record.engine.name,
+        origin=origin,
     )
 
 

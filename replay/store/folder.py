@@ -109,14 +109,14 @@ class FolderStore:
         self._catalogue.manifest(state_id)
         return read_state(state_id, self.get(state_id))
 
-    def add_run(self, record: RunRecord) -> str:
+    def add_run(self, record: RunRecord, origin: str = "") -> str:
         """See Store. Raises NotFound where its state, its log or an output is not kept yet."""
         self._catalogue.manifest(record.state)
         require(f"the run of job {record.job}", needs_of_run(record), self._blobs.size)
         known = self.has(record.id)
         self.put(record.encode())
         if not (known and any(line.run == record.id for line in self._log.newest())):
-            self._log.append(line_of(record))
+            self._log.append(line_of(record, origin))
         return record.id
 
     def run(self, run_id: str) -> RunRecord:

@@ -79,7 +79,7 @@ def _run(blobs: Blobs, catalogue: Catalogue, entry: RunEntry) -> Iterator[Findin
     try:
         record = read_run(entry.run, blobs.get(entry.run))
         catalogue.manifest(record.state)
-        if line_of(record) != entry:
+        if line_of(record, entry.origin) != entry:
             yield Finding(f"{owner}: its line in the run log is not what its record says", fatal=True)
         for problem in lacking(needs_of_run(record), blobs.size):
             yield Finding(f"{owner}: {problem}", fatal=True)

@@ -79,14 +79,13 @@ class MemoryStore:
         self._blobs_of(state_id)
         return documents.read_state(state_id, self.get(state_id))
 
-    def add_run(self, record: RunRecord) -> str:
+    def add_run(self, record: RunRecord, origin: str = "") -> str:
         """See Store. Raises NotFound where its state, its log or an output is not kept yet."""
         self._blobs_of(record.state)
         documents.require(f"the run of job {record.job}", documents.needs_of_run(record), self._size)
         self.put(record.encode())
-        line = documents.line_of(record)
-        if line not in self._log:
-            self._log.append(line)
+        if all(line.run != record.id for line in self._log):
+            self._log.append(documents.line_of(record, origin))
         return record.id
 
     def run(self, run_id: str) -> RunRecord:

@@ -76,13 +76,13 @@ def resolve(
 
 
 def _nth_last(back: int, newest: Iterator[RunEntry]) -> Resolved:
-    own = (entry for entry in newest if entry.reason == "run")
+    own = (entry for entry in newest if entry.reason == "run" and not entry.origin)
     entry = next(islice(own, back, None), None)
     if entry is not None:
         return Resolved(state=entry.state, run=entry.run)
     raise NotFound(
         f"there is no run 'last~{back}'" if back else "there is no last run",
-        cause="fewer runs than that are recorded here (reruns and probes are not counted)",
+        cause="fewer runs than that were made here (reruns, probes and what was pulled are not counted)",
         do="`replay log` lists the runs; `replay run` records one",
     )
 

@@ -34,7 +34,7 @@ class RunLog:
 
     def append(self, entry: RunEntry) -> None:
         """Add a line, durably: all of it or nothing. Raises StoreError."""
-        line = canonical(asdict(entry)) + b"\n"
+        line = encoded(entry)
         with storing("append to the run log"), locked(self._lock):
             fd = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             try:
@@ -94,6 +94,14 @@ class RunLog:
                 cause="something else wrote into the run log, or the disk damaged it",
                 do="remove that line with an editor (the run's record stays in the store); `replay fsck` says which",
             ) from error
+
+
+def encoded(entry: RunEntry) -> bytes:
+    """Return an entry's line; where a run came from is written only where it came from elsewhere."""
+    fields = asdict(entry)
+    if not entry.origin:
+        del fields["origin"]
+    return canonical(fields) + b"\n"
 
 
 def _finished(fd: int) -> int:

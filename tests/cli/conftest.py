@@ -20,6 +20,7 @@ import pytest
 
 from replay.store.folder import FolderStore
 from tests.environment.making import requirements, wheel
+from tests.support.private_registry import PrivateRegistry, RegistryMissing, private_registry
 
 JOB = """
 import csv, os, sys
@@ -154,6 +155,15 @@ def shop(tmp_path: Path) -> Shop:
     made.job()
     made.customers()
     return made
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[PrivateRegistry]:
+    try:
+        with private_registry() as started:
+            yield started
+    except RegistryMissing as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
