@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import live
+import pyarrow.parquet as pq
 
 from replay.bind import Project, bind
 from replay.bisect.case import Options
@@ -30,7 +31,8 @@ from replay.record import RunRecord
 from replay.store.folder import FolderStore
 
 BASES = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}
-KEPT_APART = {"requirements.txt", "Dockerfile", "access.json", "access.sql"}
+CODE = {".py", ".sh", ".sql", ".yaml", ".toml"}
+NO_CODE = {"make_data.py", "access.json", "access.sql", "replay.toml"}
 
 
 def project(incident: Path, side: str, place: Path) -> dict[str, str]:
@@ -38,7 +40,7 @@ def project(incident: Path, side: str, place: Path) -> dict[str, str]:
     place.mkdir()
     for source in (incident, incident / side):
         for path in source.iterdir():
-            if path.is_file() and path.suffix in {".py", ".sh", ".txt"} and path.name != "make_data.py":
+            if path.is_file() and path.suffix in {*CODE, ".txt"} and path.name not in NO_CODE:
                 shutil.copy(path, place)
     data = incident / side / "data" if (incident / side / "data").is_dir() else incident / "data"
     shutil.copytree(data, place / "data")
@@ -77,10 +79,16 @@ def _names(file: Path) -> list[str]:
 
 
 def _first_column(path: Path) -> str:
-    if path.suffix != ".csv":
-        return "id"
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return next(csv.reader(file), ["id"])[0]
+    """Return the row id's column: the first."""
+    if path.is_dir():
+        return _first_column(next(part for part in sorted(path.rglob("*")) if part.is_file()))
+    if path.suffix == ".parquet":
+        return str(pq.read_schema(path).names[0])
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        line = file.readline()
+    if path.suffix == ".jsonl":
+        return str(next(iter(json.loads(line))))
+    return next(csv.reader([line], delimiter=max(",;\t|", key=line.count)), ["id"])[0]
 
 
 def examine(incident: Path, folder: Path, store: FolderStore) -> tuple[Verdict, float]:

@@ -109,7 +109,8 @@ def _told_apart(evidence: Evidence) -> bool:
 ADVICE: Mapping[str, str] = {
     "execution-state-drift": "restore or adjust {what}; retraining will not mend it",
     "model-change": "roll back {what} or accept it; no execution or data change explains the difference",
-    "data-drift": "retrain on current data: execution is innocent and the inputs moved",
+    "data-drift": "retrain on current data, once it is known to be whole and right: execution is innocent and the "
+    "inputs moved",
     "broken": "mend these values, or the job that cannot take them; retraining will not mend it",
     "both": "mend {what} first, then measure again, then decide on retraining",
 }

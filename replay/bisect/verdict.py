@@ -26,6 +26,9 @@ Relation = Literal["single", "together", "inseparable"]
 CLOCK = "runtime/clock"
 """The change from the time that GOOD's job read to the time that BAD's read. It stands outside the states."""
 
+LISTED = 3
+"""Changes under one name that are told one by one."""
+
 EXIT_CODES: Mapping[str, int] = {"no-difference": 1, "nondeterministic": 3, "outside-the-state": 3, "inconclusive": 3}
 """Exit code of `replay bisect` by verdict; every other verdict is 0, cause found."""
 
@@ -170,7 +173,11 @@ class Group:
             return sides[0]
         if self.commit:
             return "\n".join(side for side in sides if side is not None) or None
-        return None if not own else f"{len(own)} changes"
+        if not own:
+            return None
+        told = [f"{change.name[len(name) + 1 :]}: {side or 'absent'}" for change, side in zip(own, sides, strict=True)]
+        rest = len(told) - LISTED
+        return "; ".join(told[:LISTED]) + (f"; and {rest} more" if rest > 0 else "")
 
     def _named(self, name: str) -> list[Change]:
         if name == self.commit:

@@ -152,7 +152,7 @@ def _sheets(
     snapshots: tuple[Snapshot, Snapshot], contracts: tuple[Contract, Contract], store: Store
 ) -> tuple[Sheet, Sheet] | None:
     good, bad = snapshots
-    same = (good.kind, good.path, good.key) == (bad.kind, bad.path, bad.key) and good.kind == "file"
+    same = (good.kind, good.path) == (bad.kind, bad.path) and good.kind == "file"
     formats = {contract.format for contract in contracts}
     if not same or len(formats) != 1 or not formats <= sheet.MIXABLE or any(c.columns is None for c in contracts):
         return None
@@ -173,7 +173,6 @@ def _sheets(
 def _aligned(key: tuple[str, ...], pairs: list[Partners], sheets: tuple[Sheet, Sheet]) -> pa.Array | None:
     places = {pair.good.name: (pair.here, pair.there) for pair in pairs}
     places |= {pair.bad.name: (pair.here, pair.there) for pair in pairs if pair.bad.name not in places}
-    if not all(column in places for column in key):
-        return None
-    columns = [[sheets[side].columns[places[column][side]] for column in key] for side in (0, 1)]
+    known = [column for column in key if column in places]  # a declared key that no side has cannot tell rows apart
+    columns = [[sheets[side].columns[places[column][side]] for column in known] for side in (0, 1)]
     return align(columns[0], columns[1], (sheets[0].rows, sheets[1].rows))

@@ -197,12 +197,12 @@ def _culprit_rows(culprit: Culprit) -> list[list[str]]:
 
 
 def _lines_of(culprit: Culprit) -> list[str]:
-    """Return as a diff, for each culprit in a file, the lines that its row in the table has no room for."""
+    """Return as a diff, for each change of a culprit, the lines that its row in the table has no room for."""
     found: list[str] = []
     for name in culprit.changes:
         sides = [side.splitlines() for side in (culprit.before.get(name) or "", culprit.after.get(name) or "")]
         longest = max(len(sides[0]), len(sides[1]), *(len(line) // CELL + 1 for side in sides for line in side))
-        if name.startswith(("pipeline", "model")) and longest > 1:
+        if longest > 1:
             found += ["", clip(name, 80)]
             found += [
                 f"  {sign} {clip(line.expandtabs(4), 200)}"

@@ -128,3 +128,10 @@ def test_the_document_has_the_names_of_the_design() -> None:
     culprit = verdict(["pipeline"], ["pipeline"]).document()["culprits"][0]  # type: ignore[index]
     assert culprit["from"] == {"pipeline/score.py": "a"}
     assert culprit["to"] == {"pipeline/score.py": "b"}
+
+
+def test_several_changes_under_one_name_are_told_one_by_one() -> None:
+    tied = group("atom", "schema/customers/format", "schema/customers/fee/type", "data/customers")
+
+    assert tied.label == "schema/customers"
+    assert tied.side("schema/customers", after=False) == "format: a; fee/type: a"

@@ -250,3 +250,13 @@ def test_every_consistent_mix_lies_between_the_two(seed: int) -> None:
     values = {name for name in everything if name.startswith("data/")}
     assert not values & taken & set(names(between, bad))
     assert not (values - taken) & set(names(good, between))
+
+
+def test_a_declared_key_that_no_side_has_leaves_rows_where_they_stand() -> None:
+    rows = customers()
+    good = views(csv(rows), key=("no such column",))
+    bad = views(csv([{**row, "fee": row["fee"].replace(".", ",")} for row in rows], ";"), key=("no such column",))
+
+    assert names(good, bad) == ["schema/customers/format", "schema/customers/fee/type"]
+    assert b";" in mixed(good, bad, "schema/customers/format")
+    assert b"0.50" in mixed(good, bad, "schema/customers/format")
