@@ -31,6 +31,14 @@ def align(good: Sequence[pa.Array], bad: Sequence[pa.Array], rows: tuple[int, in
     return None
 
 
+def repeated(key: Sequence[pa.Array]) -> int:
+    """Return how many rows have a key that a row before them has; none where there is no key."""
+    import pyarrow.compute as pc
+
+    keys = _texts(key, plain=False) if key else []
+    return len(keys) - (pc.count_distinct(keys).as_py() if key else 0)
+
+
 def inverse(partner: pa.Array, rows: int) -> pa.Array:
     """Return for every row of bad (`rows` of them) its row in good, null where there is none."""
     import pyarrow as pa

@@ -38,6 +38,8 @@ class Comparison:
     sheets: tuple[Sheet, Sheet]
     pairs: list[Partners]
     partner: pa.Array
+    repeated: int = 0
+    """Rows of bad whose key stands there before, where each key of good stood once."""
 
     def between(self) -> Between:
         """Return the changes with what they require, and the hybrid that can take any of them."""
@@ -104,9 +106,9 @@ class Comparison:
         added = bad - (good - removed)
         name = f"data/{self.name}/rows"
         if added or removed:
-            yield Change(
-                name=name, before=f"{good:,} rows", after=f"{bad:,} rows ({added:,} added, {removed:,} removed)"
-            )
+            twice = f", {self.repeated:,} of a key that is there already" if self.repeated else ""
+            after = f"{bad:,} rows ({added:,} added{twice}, {removed:,} removed)"
+            yield Change(name=name, before=f"{good:,} rows", after=after)
         elif not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
             yield Change(name=name, before=f"{good:,} rows", after="the same rows in another order")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, cast
 
+from replay.compare.text import count
 from replay.layers.access import AccessLayer
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import file_blobs, keep, walk
 from replay.state import Change, Document, FileEntry
 from replay.store.base import BlobRef, Store
+from replay.store.refs import shown
 
 
 class Snapshot(Document):
@@ -88,7 +90,7 @@ def swapped(name: str, good: DataLayer, bad: DataLayer) -> list[Change]:
     one_unseen = name in good.sources and name in bad.sources and (before is None or after is None)
     if one_unseen or content(before) == content(after):
         return []
-    return [Change(name=f"data/{name}", before=_brief(before), after=_brief(after))]
+    return [Change(name=f"data/{name}", before=_brief(before, after), after=_brief(after, before))]
 
 
 def content(snapshot: Snapshot | None) -> object:
@@ -96,9 +98,13 @@ def content(snapshot: Snapshot | None) -> object:
     return snapshot and {path: entry.blob for path, entry in snapshot.files.items()}
 
 
-def _brief(snapshot: Snapshot | None) -> str | None:
+def _brief(snapshot: Snapshot | None, other: Snapshot | None) -> str | None:
+    """Say what a snapshot is, and of a folder which files the other has not."""
     if snapshot is None:
         return None
     size = sum(entry.size for entry in snapshot.files.values())
-    count = f"{len(snapshot.files)} files, " if snapshot.kind == "folder" else ""
-    return f"{count}{size:,} bytes, {snapshot.digest.removeprefix('sha256:')[:12]}"
+    own = sorted(snapshot.files.keys() - other.files.keys()) if other and snapshot.kind == "folder" else []
+    more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+    alone = f", {shown(own[0].removeprefix(f'{snapshot.path}/'))}{more} among them" if own else ""
+    many = f"{count(len(snapshot.files), 'file')}, " if snapshot.kind == "folder" else ""
+    return f"{many}{size:,} bytes, {snapshot.digest.removeprefix('sha256:')[:12]}{alone}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replay.errors import InputError
 from replay.layers import sheet
-from replay.layers.alignment import align
+from replay.layers.alignment import align, repeated
 from replay.layers.between import Between, Comparison
 from replay.layers.contract import Contract
 from replay.layers.contract_changes import Partners, contract_changes, partners
@@ -117,10 +117,10 @@ def _whole(name: str, good: Views, bad: Views, schema: tuple[Change, ...] | list
     return _tied_together([*schema, *swapped(name, good.data, bad.data)])
 
 
-def _other_rows(name: str, sheets: tuple[Sheet, Sheet], pairs: list[Partners]) -> Change:
+def _other_rows(name: str, key: tuple[str, ...], sheets: tuple[Sheet, Sheet], pairs: list[Partners]) -> Change:
     """Return the change of a source whose rows are others: how many, and which columns shifted."""
     good, bad = (f"{sheet.rows:,} rows" for sheet in sheets)
-    far = shifts(sheets, pairs)
+    far = shifts(sheets, [pair for pair in pairs if not {pair.good.name, pair.bad.name} & set(key)])
     return Change(name=f"data/{name}", before=good, after=f"{bad}, others" + (f"; {far}" if far else ""))
 
 
@@ -141,11 +141,13 @@ def _compared(
     if sheets is None:
         return None
     pairs = partners(*contracts)
-    partner = _aligned(snapshots[0].key, pairs, sheets)
+    keys = _keys(snapshots[0].key, pairs, sheets)
+    partner = align(*keys, (sheets[0].rows, sheets[1].rows))
     if partner is None:
-        own = _tied_together([*contract_changes(name, *contracts), _other_rows(name, sheets, pairs)])
+        own = _tied_together([*contract_changes(name, *contracts), _other_rows(name, snapshots[0].key, sheets, pairs)])
         return Between(own)
-    return Comparison(name, contracts, sheets, pairs, partner).between()
+    twice = 0 if repeated(keys[0]) else repeated(keys[1])
+    return Comparison(name, contracts, sheets, pairs, partner, twice).between()
 
 
 def _sheets(
@@ -170,9 +172,11 @@ def _sheets(
     return found[0], found[1]
 
 
-def _aligned(key: tuple[str, ...], pairs: list[Partners], sheets: tuple[Sheet, Sheet]) -> pa.Array | None:
+def _keys(
+    key: tuple[str, ...], pairs: list[Partners], sheets: tuple[Sheet, Sheet]
+) -> tuple[list[pa.Array], list[pa.Array]]:
+    """Return the key's columns of both sides. A declared one that no side has cannot tell rows apart."""
     places = {pair.good.name: (pair.here, pair.there) for pair in pairs}
     places |= {pair.bad.name: (pair.here, pair.there) for pair in pairs if pair.bad.name not in places}
-    known = [column for column in key if column in places]  # a declared key that no side has cannot tell rows apart
-    columns = [[sheets[side].columns[places[column][side]] for column in known] for side in (0, 1)]
-    return align(columns[0], columns[1], (sheets[0].rows, sheets[1].rows))
+    found = [places[column] for column in key if column in places]
+    return [sheets[0].columns[here] for here, _ in found], [sheets[1].columns[there] for _, there in found]

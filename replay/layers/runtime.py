@@ -59,25 +59,28 @@ class Runtime(Layer[RuntimeLayer]):
     def changes(self, good: RuntimeLayer, bad: RuntimeLayer, store: Store) -> list[Change]:
         """List base, packages and variables that differ, packages with what they drag along.
 
-        Wheels are made for one Python: where the base's X.Y differs, base and packages go together.
+        Wheels are made for one Python: where the base's X.Y differs, base and packages go together. What is of one
+        version in both, built for either Python, is no change of its own: it comes with its base.
         """
         found = []
         tied = good.packages.python != bad.packages.python
         wheels, others = good.packages.wheels, bad.packages.wheels
         needs = implications(good.packages, bad.packages)
+        rebuilt = _rebuilt(good, bad)
         if _identity(good.base) != _identity(bad.base):
-            bound = sorted(name for name in needs if tied and not universal(wheels.get(name)))
-            requires = tuple(f"{PACKAGES}{name}" for name in bound)
+            bound = {name for name in needs if tied and not universal(wheels.get(name))}
+            bound = (bound.union(*(needs[name] for name in rebuilt))) - rebuilt
+            requires = tuple(f"{PACKAGES}{name}" for name in sorted(bound))
             files = _files(good.base, bad.base, store)
             sides = {"before": _describe(good.base, bad.base) + files, "after": _describe(bad.base, good.base) + files}
             found.append(Change(name=BASE, requires=requires, **sides))
-        for name in sorted(needs):
+        for name in sorted(needs.keys() - rebuilt):
             before, after = wheels.get(name), others.get(name)
             own = _apart(before, after, store)
             if own == []:
                 continue  # packed by two, from the same files
-            requires = tuple(f"{PACKAGES}{other}" for other in sorted(needs[name]))
-            requires += (BASE,) if tied and not universal(after) else ()
+            requires = tuple(f"{PACKAGES}{other}" for other in sorted(needs[name] - rebuilt))
+            requires += (BASE,) if (tied and not universal(after)) or needs[name] & rebuilt else ()
             was, became = _version(before, own), _version(after, own)
             found.append(Change(name=f"{PACKAGES}{name}", before=was, after=became, requires=requires))
         for name in sorted(good.env.keys() | bad.env.keys()):
@@ -88,6 +91,8 @@ class Runtime(Layer[RuntimeLayer]):
     def mix(self, good: RuntimeLayer, bad: RuntimeLayer, taken: frozenset[str], store: Store) -> RuntimeLayer:
         """Return good's runtime with the taken packages, variables and base from bad."""
         chosen = bad if BASE in taken else good
+        if BASE in taken:
+            taken |= {PACKAGES + name for name in _rebuilt(good, bad)}
         wheels = _pick(good.packages.wheels, bad.packages.wheels, PACKAGES, taken)
         return RuntimeLayer(
             base=chosen.base,
@@ -109,6 +114,22 @@ class Runtime(Layer[RuntimeLayer]):
             yield BlobRef(listed.blob, listed.size, "application/vnd.replay.contents.v1+json", "contents")
         for wheel in layer.packages.wheels.values():
             yield BlobRef(wheel.blob, wheel.size, "application/vnd.pypa.wheel", wheel.filename)
+
+
+def _rebuilt(good: RuntimeLayer, bad: RuntimeLayer) -> set[str]:
+    """Return the packages of one version in both whose wheels are made for the Python of either base."""
+    if good.packages.python == bad.packages.python or _identity(good.base) == _identity(bad.base):
+        return set()
+    others = bad.packages.wheels
+    return {
+        name
+        for name, wheel in good.packages.wheels.items()
+        if name in others
+        and others[name].version == wheel.version
+        and others[name] != wheel
+        and not universal(wheel)
+        and not universal(others[name])
+    }
 
 
 def _threads(context: Context, env: dict[str, str]) -> dict[str, str]:

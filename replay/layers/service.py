@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from replay.compare.text import count
 from replay.layers.contract_changes import escaped
 from replay.sources.tape import Relation, Service
 from replay.sources.withheld import compare
@@ -122,7 +123,7 @@ def _found_by(service: Service) -> str:
 
 def _answers(service: Service) -> str:
     size = sum(reply.body.size for exchange in service.tape.values() for reply in exchange.replies)
-    return f"{len(service.tape)} answers, {size:,} bytes"
+    return f"{count(len(service.tape), 'answer')}, {size:,} bytes"
 
 
 def _readable(relation: Relation) -> str:

@@ -260,3 +260,30 @@ def test_a_declared_key_that_no_side_has_leaves_rows_where_they_stand() -> None:
     assert names(good, bad) == ["schema/customers/format", "schema/customers/fee/type"]
     assert b";" in mixed(good, bad, "schema/customers/format")
     assert b"0.50" in mixed(good, bad, "schema/customers/format")
+
+
+def test_new_rows_of_a_key_that_is_there_already_are_told() -> None:
+    rows = customers()
+    (change,) = changes(views(csv(rows)), views(csv([*rows, *rows[:2]])), STORE)
+
+    assert (change.name, change.after) == (
+        "data/customers/rows",
+        "62 rows (2 added, 2 of a key that is there already, 0 removed)",
+    )
+
+
+def test_a_folder_that_lost_a_file_says_which() -> None:
+    entry = STORE.put(b"id\n1\n")
+    sides = [
+        Snapshot(path="data/usage", key=("id",), kind="folder", files={f"data/usage/{n}.csv": entry for n in weeks})
+        for weeks in ("123", "12")
+    ]
+    good, bad = (
+        Views(SchemaLayer(sources={"usage": contract_of(side, STORE)}), DataLayer(sources={"usage": side}))
+        for side in sides
+    )
+    (change,) = changes(good, bad, STORE)
+
+    assert change.before is not None and change.before.startswith("3 files, 15 bytes, ")
+    assert change.before.endswith(", 3.csv among them")
+    assert change.after is not None and change.after.startswith("2 files, 10 bytes, ")

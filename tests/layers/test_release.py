@@ -14,6 +14,7 @@ from replay.errors import InputError, StoreError
 from replay.layers.base import Context, Workspace
 from replay.layers.release import Pair, Release, capture, changes, keep, workspace
 from replay.layers.release import load as load_release
+from replay.layers.runtime import Runtime, RuntimeLayer
 from replay.store.memory import MemoryStore
 from replay.workspace import lay_out
 
@@ -209,3 +210,28 @@ def test_a_hostile_state_reaches_nothing_outside(path: str, store: MemoryStore, 
     hostile.place(path, store.put(b"x").blob)
     with pytest.raises(StoreError, match="outside the project"):
         lay_out(hostile, [], store, tmp_path)
+
+
+def test_a_package_of_one_version_built_for_either_python_comes_with_its_base(store: MemoryStore) -> None:
+    sides = []
+    for python, digit in (("3.9", "9"), ("3.11", "1")):
+        tag = python.replace(".", "")
+        wheels = {
+            name: Wheel(version="2.0", filename=f"{name}-2.0-{built}.whl", blob=f"sha256:{number * 64}", size=1)
+            for name, built, number in (
+                ("numpy", f"cp{tag}-cp{tag}-linux_x86_64", digit),
+                ("six", "py3-none-any", "5"),
+            )
+        }
+        wheels["pandas"] = Wheel(
+            version=f"2.{digit}", filename=f"pandas-2.{digit}-cp{tag}-cp{tag}-linux_x86_64.whl", blob=DIGEST, size=1
+        )
+        closure = PackageSet(python=python, platform="linux_x86_64", wheels=wheels)
+        base = BASE.model_copy(update={"python": f"{python}.2"})
+        sides.append(RuntimeLayer(base=base, packages=closure, env={}))
+    good, bad = sides
+    found = {change.name: change.requires for change in Runtime().changes(good, bad, store)}
+
+    assert found == {"runtime/base": ("runtime/packages/pandas",), "runtime/packages/pandas": ("runtime/base",)}
+    mixed = Runtime().mix(good, bad, frozenset(found), store)
+    assert mixed.packages == bad.packages
