@@ -39,10 +39,10 @@ class OutputSpec(Document):
     path: str
     key: tuple[str, ...] = ()
     decision: str | None = None
-    on_duplicates: OnDuplicates = Field("error", exclude_if=lambda value: value == "error")
+    on_duplicates: OnDuplicates = "error"
     atol: str | None = None
     rtol: str | None = None
-    places: dict[str, Allowed] = Field(default={}, exclude_if=lambda value: not value)
+    places: dict[str, Allowed] = {}
 
     def allowed(self, place: str) -> Allowed:
         """Return what is declared for a column or path: by the first pattern that fits, `*` for anything."""

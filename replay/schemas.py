@@ -280,6 +280,9 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 }
 """Every schema by name. `cli-verdict` is what `bisect` and `verify` print."""
 
+STORED = frozenset(name for name in SCHEMAS if not name.startswith("cli-"))
+"""Schemas of documents that lie in a store or beside a project, rather than on standard output."""
+
 VERSION = 1
 """Raised when a document that fitted its schema no longer would."""
 
@@ -291,14 +294,14 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Say yes: what Replay writes has every field, also those with a default, unless it leaves that out."""
-        del total
-        return "serialization_exclude_if" not in field
+        """Say yes for what is printed, which has every field; what is stored leaves out what stands at its default."""
+        return self.mode == "serialization" or super().field_is_required(field, total)
 
 
 def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema called `name`. Raises KeyError."""
-    body = SCHEMAS[name].model_json_schema(mode="serialization", schema_generator=_Generator)
+    mode: Literal["validation", "serialization"] = "validation" if name in STORED else "serialization"
+    body = SCHEMAS[name].model_json_schema(mode=mode, schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, "$id": f"urn:replay:schema:{name}:{VERSION}", **body}
 
 

@@ -26,8 +26,13 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def encode(self) -> bytes:
-        """Return the canonical JSON that names this document."""
-        return canonical(self.model_dump(mode="json"))
+        """Return the canonical JSON that names this document.
+
+        What stands at its default is not written (its `format` always is): a version of Replay that knows one more
+        field gives the documents of older ones the names they have.
+        """
+        told = self.model_dump(mode="json", exclude_defaults=True)
+        return canonical(told | ({"format": self.format} if "format" in type(self).model_fields else {}))  # type: ignore[attr-defined]
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

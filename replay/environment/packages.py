@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from replay.digest import Digest
 from replay.state import Document
 
@@ -32,7 +30,7 @@ class Wheel(Document):
     blob: Digest
     size: int
     requires: tuple[str, ...] = ()
-    source: Source | None = Field(None, exclude_if=lambda source: source is None)
+    source: Source | None = None
 
 
 class PackageSet(Document):
