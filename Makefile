@@ -16,7 +16,8 @@ test-all: .venv/.installed-dev
 	@$(PYTHON) -m tests.support.run_tests --all $(ARGS)
 
 bench: .venv/.installed-dev
-	@$(PYTHON) -m tests.support.private_engine --base bookworm -- $(PYTHON) benchmarks/run.py $(ARGS)
+	@$(PYTHON) -m tests.support.private_engine --base bookworm -- \
+		bash -c 'for bench in run ways upgrade; do $(PYTHON) benchmarks/$$bench.py $(ARGS) || exit; done'
 	@$(MAKE) bench-search ARGS=
 
 # How many probes the search takes. PEERS: an interpreter that has picire; LOCKS: a folder with two real locks.

@@ -1,23 +1,24 @@
 """What Replay costs beside the bare thing: `make bench`.
 
 Whole commands, one warm-up, then rounds in which every row runs once, so that a busy moment hits all alike; the
-median of the rounds. Prints a Markdown table. Needs an engine (DOCKER_HOST) with the base `replay-base:bookworm`.
+median of the rounds. Prints a Markdown table; `--rounds N`, and `--write` puts it into docs/benchmarks.md.
+Needs an engine (DOCKER_HOST) with the base `replay-base:bookworm`.
 """
 
 from __future__ import annotations
 
-import os
-import platform
+import json
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rounds import REPLAY, machine, measure, option, publish, run, say
+
+from replay.engines.base import Engine, RunSpec
 from replay.engines.choose import choose
+from replay.environment.base import Base
 from replay.environment.tree import assemble
 from replay.layers.release import load, workspace
 from replay.store.folder import FolderStore
@@ -25,8 +26,9 @@ from replay.store.folder import FolderStore
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenarios"))
 import telecom  # type: ignore[import-not-found]
 
-ROUNDS = 7
-REPLAY = [sys.executable, "-m", "replay"]
+PEER = "bare `docker run --rm` of the job (the peer)"
+EMPTY = "bare `docker run --rm` of `python -c pass`"
+FLOOR = "`python -c pass` (the floor)"
 JOB = """\
 import numpy as np
 import pandas as pd
@@ -62,27 +64,36 @@ decision = "will_churn"
 
 def main() -> None:
     """Measure and print."""
+    rounds = option("--rounds", 7)
     with tempfile.TemporaryDirectory(prefix="replay-bench-") as folder:
         project = make(Path(folder) / "bench")
         say("binding the two ends; wheels are fetched once")
         run(project, *REPLAY, "run", "--tag", "good")
         (project / "score.py").write_text("OFFSET = 0.1\n" + JOB)
-        run(project, *REPLAY, "run", "--tag", "bad", LOG_LEVEL="WARNING")
+        run(project, *REPLAY, "run", "--tag", "bad", environ={"LOG_LEVEL": "WARNING"})
         (project / "score.py").write_text("OFFSET = 0\n" + JOB)
         tree, image = environment(project)
         bare = docker_run(project, tree, image)
-        rows: dict[str, Callable[[], None]] = {
-            "bare `docker run --rm` of the job (the peer)": lambda: run(project, *bare),
-            "`replay run`, all warm": lambda: run(project, *REPLAY, "run"),
-            "`replay rerun`, all warm": lambda: run(project, *REPLAY, "rerun", "good"),
-            "`replay bisect`, 2 layers, fresh (6 probes)": lambda: run(
-                project, *REPLAY, "bisect", "good", "bad", "--fresh", ok=(0,)
-            ),
-            "`python -c pass` (the floor)": lambda: run(project, sys.executable, "-c", "pass"),
-            "`replay --help`": lambda: run(project, *REPLAY, "--help"),
+        nothing = [bare[0], "run", "--rm", "--network", "none", image, "python3", "-c", "pass"]
+        counted: list[int] = []
+
+        def bisect() -> None:
+            said = run(project, *REPLAY, "bisect", "good", "bad", "--fresh", "--json")
+            counted.append(json.loads(said)["probes"]["run"])
+
+        rows: dict[str, tuple[str, Callable[[], object]]] = {
+            PEER: (PEER, lambda: run(project, *bare)),
+            "`replay run`, all warm": (PEER, lambda: run(project, *REPLAY, "run")),
+            "`replay rerun`, all warm": (PEER, lambda: run(project, *REPLAY, "rerun", "good")),
+            "`replay bisect`, 2 layers, fresh": (PEER, bisect),
+            EMPTY: (EMPTY, lambda: run(project, *nothing)),
+            "the same with our full isolation": (EMPTY, contained(project)),
+            FLOOR: (FLOOR, lambda: run(project, sys.executable, "-c", "pass")),
+            "`replay --help`": (FLOOR, lambda: run(project, *REPLAY, "--help")),
         }
-        medians = measure(rows)
-    report(medians)
+        medians = measure({name: command for name, (_, command) in rows.items()}, rounds)
+    peers = {name: peer for name, (peer, _) in rows.items()}
+    publish("commands", [*table(medians, peers, counted[-1]), "", machine(rounds)])
 
 
 def make(project: Path) -> Path:
@@ -95,16 +106,24 @@ def make(project: Path) -> Path:
     return project
 
 
+def opened(project: Path) -> tuple[Engine, Base]:
+    """Return the engine and the base of the good run."""
+    store = FolderStore.open(project / ".replay")
+    base = workspace(load(store, store.resolve("good").state)).base
+    if base is None or base.image is None:
+        raise SystemExit("the bench needs a run on the docker engine")
+    return choose("docker", cache=store.cache("facts")), base
+
+
 def environment(project: Path) -> tuple[Path, str]:
     """Return the assembled environment and the image of the good run, for the bare container."""
     store = FolderStore.open(project / ".replay")
-    engine = choose("docker", cache=store.cache("facts"))
-    view = workspace(load(store, store.resolve("good").state))
-    if view.base is None or view.packages is None or view.base.image is None:
+    packages = workspace(load(store, store.resolve("good").state)).packages
+    engine, base = opened(project)
+    if packages is None or base.image is None:
         raise SystemExit("the bench needs a run on the docker engine")
-    base = view.base
-    tree = assemble(view.packages, engine.interpreter(base), store, lambda s, f: engine.python_tool(base, s, f))
-    return tree.path, view.base.image
+    tree = assemble(packages, engine.interpreter(base), store, lambda s, f: engine.python_tool(base, s, f))
+    return tree.path, base.image
 
 
 def docker_run(project: Path, tree: Path, image: str) -> list[str]:
@@ -121,43 +140,29 @@ def docker_run(project: Path, tree: Path, image: str) -> list[str]:
     return [*words, *(f"-v={mount}" for mount in mounts), image, "/opt/replay/env/bin/python", "score.py"]
 
 
-def measure(rows: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Return the median seconds of each row."""
-    seconds: dict[str, list[float]] = {name: [] for name in rows}
-    for number in range(ROUNDS + 1):
-        for name, command in rows.items():
-            begin = time.perf_counter()
-            command()
-            if number:
-                seconds[name].append(time.perf_counter() - begin)
-        say(f"round {number} of {ROUNDS}" + (" (warm-up)" if not number else ""))
-    return {name: statistics.median(each) for name, each in seconds.items()}
+def contained(project: Path) -> Callable[[], None]:
+    """Return what starts and ends a container of nothing as every job's is, without a process of Replay's around it."""
+    engine, base = opened(project)
+    work = project.parent / "empty"
+    work.mkdir()
+    spec = RunSpec(base=base, command=("python", "-c", "pass"), workspace=work)
+
+    def once() -> None:
+        if engine.run(spec).exit_code != 0:
+            raise SystemExit("the empty container failed")
+
+    return once
 
 
-def report(medians: dict[str, float]) -> None:
-    """Print the table with ratios to the peer and the floor."""
-    names = list(medians)
-    peer, floor = medians[names[0]], medians[names[4]]
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()},")
-    print(f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}, `make bench`, median of {ROUNDS}.\n")
-    print("| command | s | added | ratio |\n|---|---|---|---|")
-    for name in names:
-        base = floor if name in names[4:] else peer
-        per = medians[name] / 6 if "bisect" in name else medians[name]
-        more = " a probe" if "bisect" in name else ""
-        print(f"| {name} | {medians[name]:.3f} | {per - base:+.3f} s{more} | {per / base:.2f} x{more} |")
-
-
-def run(project: Path, *words: str, ok: tuple[int, ...] = (0,), **environ: str) -> None:
-    """Run a command to its end; the bench stops where one fails."""
-    done = subprocess.run(words, cwd=project, env=os.environ | environ, capture_output=True, text=True, check=False)
-    if done.returncode not in ok:
-        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}\n{done.stderr}")
-
-
-def say(message: str) -> None:
-    """Print progress on standard error."""
-    print(f"  {message}", file=sys.stderr, flush=True)
+def table(medians: dict[str, float], peers: dict[str, str], probes: int) -> list[str]:
+    """Return the table with what each row adds to its peer, and the ratio; of a bisect, by probe."""
+    lines = ["| command | s | added | ratio |", "|---|---|---|---|"]
+    for name, seconds in medians.items():
+        count, more = (probes, " a probe") if "bisect" in name else (1, "")
+        per, base = seconds / count, medians[peers[name]]
+        label = f"{name} ({probes} probes)" if more else name
+        lines.append(f"| {label} | {seconds:.3f} | {per - base:+.3f} s{more} | {per / base:.2f} x{more} |")
+    return lines
 
 
 if __name__ == "__main__":
