@@ -56,9 +56,7 @@ class LogLine(_Printed):
     started: str = Field(description="UTC, ISO 8601")
     exit_code: int | None = Field(description="null where the job never ended by itself")
     engine: str
-    origin: str = Field(
-        default="", exclude_if=lambda value: not value, description="where it was pulled from, if it was"
-    )
+    origin: str = Field(description="where it was pulled from; empty where it was made here")
     tags: list[str]
 
 

@@ -108,8 +108,7 @@ def log(
     for name, target in kept.tags().items():
         tags.setdefault(target.run or target.state, []).append(name)
     if as_json:
-        rows = [{**asdict(entry), "tags": tags.get(entry.run, [])} for entry in entries]
-        emit({"runs": [{k: v for k, v in row.items() if k != "origin" or v} for row in rows]})
+        emit({"runs": [{**asdict(entry), "tags": tags.get(entry.run, [])} for entry in entries]})
     else:
         say(text.log(entries, tags))
 
