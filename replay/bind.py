@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay import recipe
 from replay.adopt import Platform, existing, without
 from replay.config import Config, Runtime
 from replay.engines.base import ImageEngine
@@ -142,8 +143,11 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
 
 
 def _base(bench: Workbench, project: Project) -> Base:
-    """Return the declared base: an image that the engine knows by name, or one in an archive of the project."""
+    """Return the declared base: an image the engine knows by name, one in an archive of the project, or a recipe's."""
     name, python = project.config.runtime.base or "", project.config.runtime.python
+    if name.startswith(recipe.PREFIX) and isinstance(bench.engine, Carrier):
+        bench.progress(f"the base {name}, from its recipe")
+        return bench.engine.base(recipe.load(name), python).model_copy(update={"reference": name})
     if name.endswith(".tar") and isinstance(bench.engine, Carrier):
         return archived(bench.engine, project.root / name, python, name, bench.store)
     return bench.engine.base(name, python)
@@ -161,7 +165,7 @@ def pin(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[P
             cause="replay.toml declares no [runtime] requirements",
             do='declare them: requirements = "requirements.txt"',
         )
-    base = bench.engine.base(runtime.base or "", runtime.python)
+    base = _base(bench, project)
     return relock(
         project.root / runtime.requirements,
         project.root / FILE,

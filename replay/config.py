@@ -44,7 +44,9 @@ class Job(_Table):
 class Runtime(_Table):
     """`[runtime]`: what the job runs on."""
 
-    base: str | None = Field(None, description='an image, e.g. "python:3.11-slim", or its archive, e.g. "base.tar"')
+    base: str | None = Field(
+        None, description='"python:3.11-slim", its archive "base.tar", or a recipe "images/bookworm"'
+    )
     image: str | None = Field(None, description="an existing image to take as it is, with the packages in it")
     dockerfile: str | None = Field(None, description="a Dockerfile to build and take as it is")
     python: str | None = Field(None, pattern=r"^3\.\d+$", description='e.g. "3.11"; default: what the base has')

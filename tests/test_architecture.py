@@ -24,7 +24,7 @@ STOREYS = [
     {"layers"},
     {"engines"},
     {"workspace", "workshop", "smoke"},
-    {"image", "registry"},
+    {"image", "registry", "recipe"},
     {"execute"},
     {"adopt", "bind", "rerun", "history"},
     {"bisect"},

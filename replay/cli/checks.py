@@ -6,11 +6,15 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from replay import recipe
 from replay.cli.session import Session
 from replay.errors import ReplayError
 from replay.scenario import Scenario
+
+if TYPE_CHECKING:
+    from replay.store.folder import FolderStore
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,13 @@ def examine(session: Session) -> list[Check]:
             Check("requirements", "missing", f"no {runtime.requirements}", "write it, or correct replay.toml")
         )
     if reference := runtime.base or runtime.image:
-        checks.append(_base(reference, runtime.python))
+        checks.append(_base(reference, runtime.python, project.root))
     if runtime.dockerfile and not (project.root / runtime.dockerfile).is_file():
         checks.append(Check("dockerfile", "missing", f"no {runtime.dockerfile}", "write it, or correct replay.toml"))
     try:
         store = session.store(create=True)
         checks.append(Check("store", "fine", f"{len(store.runs())} runs; `replay fsck` reads all of it"))
+        checks += _findings(store)
     except ReplayError as error:
         checks.append(Check("store", "missing", error.what, error.do))
     return [*checks, _disk(project.root)]
@@ -92,9 +97,28 @@ def _local() -> Check:
         return Check("local", "note", error.what, error.do)
 
 
-def _base(reference: str, python: str | None) -> Check:
+def _findings(store: FolderStore) -> list[Check]:
+    """Return what was odd about the packages of the newest run that was bound."""
+    bound = [entry for entry in store.runs() if entry.reason == "run"][-1:]
+    records = [store.run(entry.run) for entry in bound]
+    return [
+        Check("packages", "note", f"{number} findings in the last run", "`replay show last` tells them")
+        for number in (len(record.packages) + len(record.findings) for record in records)
+        if number
+    ]
+
+
+def _base(reference: str, python: str | None, root: Path) -> Check:
     from replay.engines.docker import DockerEngine
 
+    if reference.endswith(".tar"):
+        if (root / reference).is_file():
+            return Check("base", "fine", f"{reference}, loaded where the engine lacks it")
+        return Check("base", "missing", f"no {reference}", f"write it: `docker save IMAGE -o {reference}`")
+    if reference.startswith(recipe.PREFIX):
+        if recipe.known(reference):
+            return Check("base", "fine", f"{reference}, built from its recipe where the engine lacks it")
+        return Check("base", "missing", f"no recipe {reference}", "`ls images` in Replay's checkout names them")
     try:
         base = DockerEngine().base(reference, python)
     except ReplayError as error:

@@ -75,6 +75,9 @@ def export(
     form: Annotated[
         FormatName, typer.Option("--format", help="oci-archive is taken by skopeo, docker load and podman load.")
     ] = FormatName.oci_archive,
+    without_data: Annotated[
+        bool, typer.Option("--without-data", help="Leave the job's inputs out; mount them when the image is run.")
+    ] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
@@ -82,13 +85,14 @@ def export(
 
     Example: replay export september -o september.tar
 
-    All that the job needs is in it, its data too: mind to whom you give it.
+    All that the job needs is in it, its data too: mind to whom you give it. Without data it is another image:
+    the inputs are to be mounted below /work where the job expects them.
     """
     from replay.digest import short
     from replay.image.build import warehouse_of, write
     from replay.image.kept import base_layers
 
-    bench, built = _built(Session(store, "docker"), ref)
+    bench, built = _built(Session(store, "docker"), ref, with_data=not without_data)
     suffix = "" if form is FormatName.oci else ".tar"
     target = output or Path(f"{built.release.job}-{short(built.image.id)}{suffix}")
     with base_layers(built.base, warehouse_of(bench.engine), bench.store) as base:
@@ -103,11 +107,11 @@ def export(
     result(as_json, document, f"{built.image.id}  {built.name}\n  written to {target}")
 
 
-def _built(session: Session, ref: str) -> tuple[Workbench, Built]:
+def _built(session: Session, ref: str, *, with_data: bool = True) -> tuple[Workbench, Built]:
     from replay.image.build import build
     from replay.layers.release import load
 
     bench = session.carrying()
     release = load(bench.store, bench.store.resolve(ref).state)
     progress("measuring the layers (once a package)")
-    return bench, build(release, bench.engine, bench.store)
+    return bench, build(release, bench.engine, bench.store, with_data=with_data)

@@ -49,13 +49,21 @@ class Images:
 
     def find(self, api: APIClient, name: str, reference: str) -> Image:
         """Return the image of a name or id. Raises BaseMissing, naming both it and `reference`."""
-        from docker.errors import ImageNotFound
+        from docker.errors import APIError, ImageNotFound
 
         with engine_errors(reference):
             try:
                 found = api.inspect_image(name)  # type: ignore[no-untyped-call]
             except ImageNotFound:
                 raise _missing(name, reference) from None
+            except APIError as error:
+                if "invalid reference" not in str(error.explanation):
+                    raise
+                raise BaseMissing(
+                    f"{reference!r} is no name of an image",
+                    cause="names are lower case: NAME[:TAG][@sha256:DIGEST]",
+                    do="correct [runtime] in replay.toml",
+                ) from None
         variables = dict(line.split("=", 1) for line in found["Config"].get("Env") or [] if "=" in line)
         return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables, found.get("Architecture", ""))
 

@@ -112,8 +112,11 @@ class Built:
         return f"replay/{plain}:{short(self.image.id)}"
 
 
-def build(release: Release, engine: Engine, store: Store) -> Built:
-    """Return a state's image. Raises BaseMissing, EngineError, WheelError, StoreError (NotFound, CorruptBlob)."""
+def build(release: Release, engine: Engine, store: Store, *, with_data: bool = True) -> Built:
+    """Return a state's image, or one that lacks its inputs.
+
+    Raises BaseMissing, EngineError, WheelError, StoreError (NotFound, CorruptBlob).
+    """
     view = workspace(release)
     if view.base is None or view.packages is None:
         raise AssertionError("the runtime layer always names base and packages")
@@ -123,7 +126,7 @@ def build(release: Release, engine: Engine, store: Store) -> Built:
         if isinstance(document, PipelineLayer | ModelLayer):
             title = "code" if isinstance(document, PipelineLayer) else "model"
             groups |= dict.fromkeys(document.files, title)
-    image = state_image(found, view, release.outputs.values(), groups)
+    image = state_image(found, view, release.outputs.values(), groups, with_data=with_data)
     return Built(release, image_of(view.base), found, image)
 
 

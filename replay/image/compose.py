@@ -59,7 +59,14 @@ class Environment:
         return Image(self.base, (*below, own))
 
 
-def state_image(environment: Environment, view: Workspace, outputs: Iterable[str], groups: Mapping[str, str]) -> Image:
+def state_image(
+    environment: Environment,
+    view: Workspace,
+    outputs: Iterable[str],
+    groups: Mapping[str, str],
+    *,
+    with_data: bool = True,
+) -> Image:
     """Return a state's image: its environment, then data, model and code, the likeliest to change on top.
 
     `groups` maps a file's path to `model` or `code`; what is in neither is data. The image starts the job as
@@ -68,7 +75,7 @@ def state_image(environment: Environment, view: Workspace, outputs: Iterable[str
     outputs = tuple(outputs)
     mode = _modes(view, [PurePosixPath(path) for path in outputs])
     above = []
-    for title in ("data", "model", "code"):
+    for title in ("data", "model", "code") if with_data else ("model", "code"):
         entries = [
             _placed(one, environment.store) for one in view.files.values() if groups.get(one.path, "data") == title
         ]

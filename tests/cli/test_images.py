@@ -80,6 +80,22 @@ def test_an_export_is_taken_by_docker_load_and_its_bytes_are_the_same_twice(
     assert scores(client, made["image"]) == recorded(bound)
 
 
+def test_an_export_without_data_holds_none_and_runs_over_those_that_are_mounted(
+    bound: Shop, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.tar"
+    made = bound.replay("export", "a", "-o", str(target), "--without-data", "--json").json
+    assert (bound.root / "data/customers.csv").read_bytes() not in target.read_bytes()
+    with target.open("rb") as file:
+        (image,) = client.images.load(file)
+    assert image.id == made["image"] != bound.replay("build", "a", "--json").json["image"]
+    data = {str(bound.root / "data"): {"bind": "/work/data", "mode": "ro"}}
+    said = client.containers.run(
+        image.id, ["sh", "-c", "python score.py && cat out/scores.csv"], network_mode="none", volumes=data, remove=True
+    )
+    assert said == recorded(bound)
+
+
 def test_every_format_holds_what_its_documents_name_digest_by_digest(bound: Shop, tmp_path: Path) -> None:
     for form in ("oci-archive", "oci", "docker-archive"):
         target = tmp_path / form
@@ -212,3 +228,24 @@ def test_an_archive_that_holds_no_image_is_an_error(bound: Shop) -> None:
         archive.add(bound.root / "score.py", "manifest.json")
     ended = bound.replay("run")
     assert "not that of one image" in ended.explains()[0]
+
+
+def test_a_base_is_taken_by_its_recipe(shop: Shop, base_image: Callable[[str], str]) -> None:
+    wanted = docker.from_env().images.get(base_image("bookworm")).id
+    shop.declare(base="images/bookworm")
+    shop.job()
+    shop.customers()
+    shop.bind("a")
+    base = shop.replay("show", "a", "--layer", "runtime").json["base"]
+    assert (base["reference"], base["image"]) == ("images/bookworm", wanted)
+    assert shop.replay("rerun", "a").code == 0
+
+
+@pytest.mark.parametrize(("base", "told"), [("images/bokworm", "choose one of: bookworm"), ("Python:3", "lower case")])
+def test_a_misspelt_base_is_said_to_be_one(shop: Shop, base: str, told: str) -> None:
+    shop.declare(base=base)
+    shop.job()
+    shop.customers()
+    ended = shop.replay("run")
+    assert ended.code == 2
+    assert told in "".join(ended.explains())
