@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from replay.engines.cargo import Cargo
 from replay.engines.process import interrupted
 from replay.errors import BaseMissing, EngineError
+from replay.store.files import FULL, storing
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -157,7 +158,7 @@ def reap(api: APIClient) -> None:
 
 @contextlib.contextmanager
 def engine_errors(image: str) -> Iterator[None]:
-    """Turn what the docker SDK raises into Replay's errors."""
+    """Turn what the docker SDK raises into Replay's errors, a full disk of this machine into the store's."""
     from docker.errors import DockerException, ImageNotFound
     from requests.exceptions import RequestException
 
@@ -170,6 +171,9 @@ def engine_errors(image: str) -> Iterator[None]:
             do="pull or build it again, then repeat the command",
         ) from error
     except (DockerException, RequestException, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            with storing("write what the engine gave"):
+                raise error
         said = _last_line(error)
         if "bind source path does not exist" in said:
             raise EngineError(

@@ -9,8 +9,12 @@ whatever times the files have. The names inside are relative; import replaces th
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+from replay.errors import EngineError
+from replay.store.files import FULL
 
 Tool = Callable[[str, Path], str]
 """Runs a Python script (text) with the base's interpreter over a writable folder; returns its output."""
@@ -30,6 +34,8 @@ for source, name in json.load(sys.stdin):
         py_compile.compile(source, dfile=name, doraise=True, optimize=0, invalidation_mode=unchecked)
     except py_compile.PyCompileError:
         pass
+    except OSError as error:
+        sys.exit(error.errno or 1)
 """
 env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 env["PYTHONHASHSEED"] = "0"
@@ -44,14 +50,15 @@ with open("portions.json", encoding="utf-8") as file:
     portions = json.load(file)
 with ThreadPoolExecutor(os.cpu_count()) as pool:
     failed = [code for code in pool.map(compiled, portions) if code]
-sys.exit("compiling stopped with %s" % failed if failed else 0)
+sys.exit("compiling stopped: %s" % os.strerror(max(failed)) if failed else 0)
 '''
 
 
 def compile_all(folder: Path, sites: dict[str, list[str]], tool: Tool) -> None:
     """Compile modules below `folder`: `sites` maps a folder in it to the sorted names of its Python files.
 
-    A file that does not compile gets no bytecode, as with pip. Raises what `tool` raises.
+    A file that does not compile gets no bytecode, as with pip. Raises what `tool` raises, and OSError where
+    the disk is full.
     """
     portions = [
         (site, names[start : start + PORTION])
@@ -60,4 +67,10 @@ def compile_all(folder: Path, sites: dict[str, list[str]], tool: Tool) -> None:
     ]
     if portions:
         (folder / "portions.json").write_text(json.dumps(portions), encoding="utf-8")
-        tool(_SCRIPT, folder)
+        try:
+            tool(_SCRIPT, folder)
+        except EngineError as error:
+            for code in FULL:
+                if os.strerror(code) in error.cause:
+                    raise OSError(code, os.strerror(code)) from error
+            raise

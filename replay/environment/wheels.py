@@ -104,7 +104,7 @@ def _make(new: dict[str, Wheel], homes: dict[str, Path], interpreter: Interprete
         with storing("unpack wheels"):
             _unpack_all(new, scratch, interpreter, store)
             sites = {name: path / PREFIX / site_packages(interpreter) for name, path in scratch.items()}
-        compile_all(folder, {str(site.relative_to(folder)): _modules(site) for site in sites.values()}, tool)
+            compile_all(folder, {str(site.relative_to(folder)): _modules(site) for site in sites.values()}, tool)
         with storing("keep unpacked wheels"):
             with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
                 list(pool.map(_finish, scratch.values(), sites.values()))

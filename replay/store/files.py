@@ -14,6 +14,9 @@ from pathlib import Path
 from replay.errors import StoreError
 from replay.store.refs import shown
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the operating system says where no more can be written."""
+
 _FULL = ("the disk or quota is full", "free some space (the store's cache/ can always go), then repeat")
 _DENIED = ("this user may not write there", "give this user the right to write, or name another store with --store")
 _CAUSES = {

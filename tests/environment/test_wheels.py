@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import stat
+import subprocess
 import threading
 import zipfile
 from importlib.metadata import Distribution
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from replay.engines.tool import output
 from replay.environment import archive
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.wheels import Unpacked, site_packages, unpack
-from replay.errors import WheelError
+from replay.errors import StoreError, WheelError
 from replay.store.folder import FolderStore
 from tests.environment.making import interpreter, tool, wheel
 
@@ -243,3 +245,18 @@ def test_a_damaged_or_missing_blob_is_named(tmp_path: Path, store: FolderStore) 
     blob.unlink()
     with pytest.raises(WheelError, match=r"demo-1\.0"):
         unpack(packages, interpreter(), store, tool)
+
+
+def test_a_disk_that_fills_while_bytecode_is_made_is_named_and_leaves_nothing(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    def bounded(script: str, folder: Path) -> str:
+        command = ["prlimit", "--fsize=20000", interpreter().executable, "-c", script]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        return output("python", done.returncode, done.stdout, done.stderr)
+
+    large = wheel(tmp_path, "demo", files={"demo.py": "".join(f"def f{i}(): return {i}\n" for i in range(1000))})
+    with pytest.raises(StoreError, match="could not unpack wheels: File too large"):
+        unpack(locked(store, large), interpreter(), store, bounded)
+    assert not list(store.cache("unpacked").iterdir())
+    assert unpack(locked(store, large), interpreter(), store, tool)
