@@ -69,12 +69,15 @@ def explain(what: str, trouble: dict[str, Any] | None, log: str, interpreter: In
         do = "check the network and pip's index configuration, then repeat"
     elif "OSError" in kinds:
         cause, do = _lines(trouble["message"]), "make room for the store, or see why it cannot be written, then repeat"
+        if "FileNotFoundError" in kinds or "[Errno 2]" in cause:
+            do = "correct the requirements, or put the file there"
     elif "UnsupportedPythonVersion" in kinds:
         cause, do = _lines(trouble["message"]), "ask for a version that supports this Python, or choose another base"
     elif "DistributionNotFound" in kinds and len(_requirers(trouble)) > 1:
         names = sorted({_name(requirement) for requirement, _ in _requirers(trouble)})
         what = f"{what}: no version of {', '.join(names)} satisfies all"
-        cause = "; ".join(f"{parent or 'the requirements'} needs {wanted}" for wanted, parent in _requirers(trouble))
+        told = [(f"{parent} needs" if parent else "the requirements need", one) for one, parent in _requirers(trouble)]
+        cause = "; ".join(f"{who} {one}" for who, one in told)
         do = "loosen one of these requirements"
     elif "DistributionNotFound" in kinds:
         return _no_match(what, trouble, log, interpreter)
