@@ -70,17 +70,8 @@ def walk(root: Path, path: str) -> Iterator[str]:
 
 def keep(root: Path, paths: Iterable[str], store: Store) -> dict[str, FileEntry]:
     """Put files of the project into the store; return their entries by path. Raises InputError."""
-    entries: dict[str, FileEntry] = {}
-    for path in sorted(paths):
-        try:
-            entries[path] = store.put_file(root / path)
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be read: {error.strerror}",
-                cause="its permissions forbid it, or it went away while it was read",
-                do="check the file, then bind again",
-            ) from None
-    return entries
+    names = sorted(paths)
+    return dict(zip(names, store.put_files([root / name for name in names]), strict=True))
 
 
 def differing(layer: str, good: Files, bad: Files, store: Store) -> list[Differing]:

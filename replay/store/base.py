@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,10 @@ class Store(Protocol):
 
     def put_file(self, path: Path) -> FileEntry:
         """Keep a file's content (streamed); `executable` is its owner's execute bit."""
+        ...
+
+    def put_files(self, paths: Sequence[Path]) -> list[FileEntry]:
+        """Keep several files, read side by side; return their entries in the same order."""
         ...
 
     def get(self, digest: str) -> bytes:

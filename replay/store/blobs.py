@@ -1,4 +1,8 @@
-"""Content-addressed blobs in files: written whole or not at all, hashed again at every read."""
+"""Content-addressed blobs: written whole or not at all, hashed again at every read.
+
+Most are files named by their digest. Many small ones that came together share a file, and of a large one only what no
+other blob holds gets a file (decision 0023); `path` puts such blobs together in a folder of this process.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from replay.digest import CHUNK, of_bytes
-from replay.errors import CorruptBlob, InputError
+from replay.errors import CorruptBlob
 from replay.state import FileEntry
+from replay.store.assembly import Assembly
+from replay.store.chunks import LARGE, ChunkIndex, Sorter
 from replay.store.documents import no_blob
 from replay.store.files import publish, storing
+from replay.store.intake import Beside, blocks, source
+from replay.store.pieces import Parts, Pieces, read_part
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
 
@@ -23,15 +31,25 @@ MODE = 0o444
 MTIME = 315_532_800
 """1980-01-01 UTC in seconds: what every blob says, so that trees linked from blobs are the same anywhere."""
 
+WORTH = 4
+"""A large file is kept in parts where at least one in so many of its bytes is here already."""
+
+_BLOCK = 4 << 20
 _Mark = tuple[int, int, int, int]
 
 
 class Blobs:
-    """The folder `blobs/sha256`: files named by the digest of their content."""
+    """The folder `blobs/sha256`: files named by the digest of their content; in `root` the `pieces` of others.
 
-    def __init__(self, folder: Path, work: Work) -> None:
+    Without a root every blob gets a file of its own.
+    """
+
+    def __init__(self, folder: Path, work: Work, root: Path | None = None) -> None:
         self.folder = folder
+        self.pieces = Pieces((root or folder) / "pieces", folder, work)
+        self._chunks = ChunkIndex(root / "chunks") if root else None
         self._work = work
+        self._assembly = Assembly(work)
         self._verified: dict[str, _Mark] = {}
 
     def put(self, data: bytes) -> FileEntry:
@@ -44,29 +62,41 @@ class Blobs:
         return FileEntry(blob=digest, size=len(data))
 
     def put_file(self, path: Path) -> FileEntry:
-        """Keep a file, hashed and copied in one pass.
+        """Keep a file, hashed and copied in one pass; of a large one only what is new here is copied.
 
         Raises InputError where it is no file, cannot be read or changes meanwhile, StoreError where it cannot
         be kept.
         """
-        with _source(path) as (source, info):
-            chunks = _chunks(path, source, info)
-            small = info.st_size <= CHUNK
-            digest = self.put(b"".join(chunks)).blob if small else self._put_chunks(chunks, info.st_size)
-        return FileEntry(blob=digest, size=info.st_size, executable=bool(info.st_mode & stat.S_IXUSR))
+        with source(path) as (file, info):
+            if info.st_size <= CHUNK:
+                digest = self.put(b"".join(blocks(path, file, info))).blob
+            elif info.st_size < LARGE or self._chunks is None:
+                digest = self._put_whole(blocks(path, file, info), info.st_size)
+            else:
+                digest = self._put_large(blocks(path, file, info, _BLOCK), info.st_size, self._chunks)
+        return entry(digest, info)
 
     def get(self, digest: str) -> bytes:
         """Return a blob's bytes. Raises NotFound, CorruptBlob, StoreError."""
-        with self._open(digest) as file:
-            data = file.read()
+        parts = self._parts(digest)
+        if parts is None:
+            with self._open(digest) as file:
+                data = file.read()
+        else:
+            with storing(f"read blob {digest}"):
+                data = b"".join(self.pieces.read(digest, parts))
         self._check(digest, of_bytes(data))
         return data
 
     def path(self, digest: str) -> Path:
-        """Return the file with a blob's verified bytes. Raises NotFound, CorruptBlob, StoreError.
+        """Return a file with a blob's verified bytes. Raises NotFound, CorruptBlob, StoreError.
 
-        For the life of this process a blob counts as verified while its inode, size and times stay the same.
+        For the life of this process a blob counts as verified while its inode, size and times stay the same. A file
+        that had to be put together stays while this object does; links to it stay longer.
         """
+        parts = self._parts(digest)
+        if parts is not None:
+            return self._assembled(digest, parts)
         with self._open(digest) as file:
             mark = _mark(os.fstat(file.fileno()))
             if self._verified.get(digest) != mark:
@@ -76,11 +106,27 @@ class Blobs:
 
     def verify(self, digest: str) -> None:
         """Hash a blob whatever is remembered of it. Raises NotFound, CorruptBlob, StoreError."""
-        self._verified.pop(digest, None)
-        self.path(digest)
+        parts = self._parts(digest)
+        if parts is None:
+            self._verified.pop(digest, None)
+            self.path(digest)
+            return
+        hashed = hashlib.sha256()
+        with storing(f"read blob {digest}"):
+            for block in self.pieces.read(digest, parts):
+                hashed.update(block)
+        self._check(digest, "sha256:" + hashed.hexdigest())
 
     def size(self, digest: str) -> int | None:
-        """Return a blob's size in bytes as the file system has it, None where there is no such blob."""
+        """Return a blob's size in bytes, None where there is no such blob. Raises StoreError."""
+        own = self.own_size(digest)
+        if own is not None or not DIGEST.fullmatch(digest):
+            return own
+        parts = self.pieces.find(digest)
+        return None if parts is None else sum(part.length for part in parts)
+
+    def own_size(self, digest: str) -> int | None:
+        """Return the size of a blob's own file as the file system has it, None where it has none."""
         if not DIGEST.fullmatch(digest):
             return None
         try:
@@ -92,16 +138,89 @@ class Blobs:
     def _file(self, digest: str) -> Path:
         return self.folder / digest.removeprefix("sha256:")
 
-    def _put_chunks(self, chunks: Iterator[bytes], size: int) -> str:
+    def _parts(self, digest: str) -> Parts | None:
+        """Return the parts of a blob that has no file. Raises NotFound, StoreError."""
+        if self.own_size(digest) is not None:
+            return None
+        parts = self.pieces.find(digest) if DIGEST.fullmatch(digest) else None
+        if parts is None:
+            raise no_blob(digest)
+        return parts
+
+    def _assembled(self, digest: str, parts: Parts) -> Path:
+        with storing(f"put blob {digest} together"), self._assembly.guard:
+            file = self._assembly.file(digest)
+            if not file.exists() or self._verified.get(digest) != _mark(file.lstat()):
+                hashed = hashlib.sha256()
+                with Beside(hashed.update) as beside:
+                    self._assembly.write(file, _passing(self.pieces.read(digest, parts), beside), MODE, MTIME)
+                try:
+                    self._check(digest, "sha256:" + hashed.hexdigest())
+                except CorruptBlob:
+                    file.unlink()
+                    raise
+                self._verified[digest] = _mark(file.lstat())
+        return file
+
+    def _put_whole(self, content: Iterator[bytes], size: int) -> str:
         hashed = hashlib.sha256()
         with self._incoming() as file:
-            for chunk in chunks:
-                hashed.update(chunk)
-                file.write(chunk)
+            for block in content:
+                hashed.update(block)
+                file.write(block)
             digest = "sha256:" + hashed.hexdigest()
             if self.size(digest) != size:
                 self._keep(file, digest)
         return digest
+
+    def _put_large(self, content: Iterator[bytes], size: int, chunks: ChunkIndex) -> str:
+        """Keep what is new of a large file, and what the file is made of where it shares enough with others."""
+        hashed = hashlib.sha256()
+        with self._incoming() as file:
+            with (
+                Beside(hashed.update) as hashing,
+                Beside(file.write) as writing,
+                Sorter(chunks.load(), self.folder, writing.feed) as sorter,
+            ):
+                for block in content:
+                    hashing.feed(block)
+                    sorter.feed(block)
+                sorter.finish()
+            digest = "sha256:" + hashed.hexdigest()
+            if self.size(digest) == size:
+                return digest
+            file.flush()
+            chunks.met({part.blob for part in sorter.parts if part.blob})
+            if sorter.shared * WORTH < size:
+                self._keep_whole(file, digest, sorter)
+                chunks.save(digest, sorter.marks_in_file, self._work.temporary())
+            else:
+                self._keep_parts(file, digest, sorter, chunks)
+        return digest
+
+    def _keep_whole(self, new: BinaryIO, digest: str, sorter: Sorter) -> None:
+        """Give a file that shares little a blob of its own. Raises OSError, CorruptBlob."""
+        if not sorter.shared:
+            self._keep(new, digest)
+            return
+        hashed = hashlib.sha256()
+        with self._incoming() as file:
+            for part in sorter.parts:
+                for block in read_part(self._file(part.blob) if part.blob else Path(new.name), part):
+                    hashed.update(block)
+                    file.write(block)
+            self._check(digest, "sha256:" + hashed.hexdigest())
+            self._keep(file, digest)
+
+    def _keep_parts(self, new: BinaryIO, digest: str, sorter: Sorter, chunks: ChunkIndex) -> None:
+        """Keep the new bytes as a blob, then what the file is made of. Raises OSError."""
+        with Path(new.name).open("rb") as written:
+            rest = "sha256:" + hashlib.file_digest(written, "sha256").hexdigest()
+        if sorter.new:
+            self._keep(new, rest)
+        self.pieces.add({digest: sorter.named(rest)})
+        if sorter.marks:
+            chunks.save(rest, sorter.marks, self._work.temporary())
 
     @contextmanager
     def _incoming(self) -> Iterator[BinaryIO]:
@@ -125,7 +244,7 @@ class Blobs:
 
     @contextmanager
     def _open(self, digest: str) -> Iterator[BufferedReader]:
-        if self.size(digest) is None:
+        if self.own_size(digest) is None:
             raise no_blob(digest)
         with storing(f"read blob {digest}"), self._file(digest).open("rb") as file:
             yield file
@@ -133,57 +252,26 @@ class Blobs:
     def _check(self, digest: str, found: str) -> None:
         if found == digest:
             return
+        sources = self.pieces.sources(digest) if self.own_size(digest) is None else {digest}
+        where = " and ".join(shown(self._file(source), 400) for source in sorted(sources))
         raise CorruptBlob(
             f"blob {digest} is corrupt: its bytes hash to {found}",
             cause="the disk damaged the file, or something else wrote into the store",
-            do=f"remove {shown(self._file(digest), 400)} and bring it back: from a copy of the store, or by repeating "
+            do=f"remove {where} and bring it back: from a copy of the store, or by repeating "
             "the run that made it (the same content is kept again); `replay fsck` lists what else is affected",
         )
+
+
+def entry(digest: str, info: os.stat_result) -> FileEntry:
+    """Return the entry of a file that is kept under `digest`."""
+    return FileEntry(blob=digest, size=info.st_size, executable=bool(info.st_mode & stat.S_IXUSR))
 
 
 def _mark(info: os.stat_result) -> _Mark:
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-@contextmanager
-def _source(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open a regular file for reading (never waiting for a pipe's other end)."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode):
-        os.close(fd)
-        raise _unreadable(path, "it is not a file")
-    with os.fdopen(fd, "rb") as file:
-        yield file, info
-
-
-def _chunks(path: Path, file: BinaryIO, info: os.stat_result) -> Iterator[bytes]:
-    """Yield a file's content, to exactly the size it had when it was opened."""
-    left = info.st_size
-    while True:
-        try:
-            chunk = file.read(CHUNK)
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        left -= len(chunk)
-        if left < 0 or not chunk:
-            break
-        yield chunk
-    if left or os.fstat(file.fileno()).st_mtime_ns != info.st_mtime_ns:
-        raise InputError(
-            f"{shown(path)} changed while it was being read",
-            cause="another process is writing to it",
-            do="wait until it is complete, then repeat",
-        )
-
-
-def _unreadable(path: Path, reason: object) -> InputError:
-    text = os.strerror(reason.errno) if isinstance(reason, OSError) and reason.errno else str(reason)
-    return InputError(
-        f"cannot read {shown(path)}: {shown(text)}",
-        cause="the file was removed, is a folder or pipe, or this user may not read it",
-        do="check the path and its permissions",
-    )
+def _passing(content: Iterator[bytes], beside: Beside) -> Iterator[bytes]:
+    for block in content:
+        beside.feed(block)
+        yield block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from replay.digest import canonical
@@ -26,6 +26,7 @@ from replay.store.documents import (
     require,
 )
 from replay.store.files import locked, storing, write_whole
+from replay.store.packs import put_files
 from replay.store.refs import shown
 from replay.store.runlog import RunLog
 from replay.store.work import Work
@@ -51,7 +52,7 @@ class FolderStore:
         lock = root / LOCK
         self.root = root
         self._work = Work(root / "tmp", lock)
-        self._blobs = Blobs(root / "blobs/sha256", self._work)
+        self._blobs = Blobs(root / "blobs/sha256", self._work, root)
         self._catalogue = Catalogue(root, lock, self._work)
         self._log = RunLog(root / "runs.jsonl", lock)
 
@@ -79,6 +80,10 @@ class FolderStore:
     def put_file(self, path: Path) -> FileEntry:
         """See Store. Raises InputError where `path` cannot be read or changes meanwhile."""
         return self._blobs.put_file(path)
+
+    def put_files(self, paths: Sequence[Path]) -> list[FileEntry]:
+        """See Store. Raises InputError where one cannot be read or changes meanwhile."""
+        return put_files(self._blobs, paths)
 
     def get(self, digest: str) -> bytes:
         """See Store."""

@@ -33,6 +33,7 @@ def check(blobs: Blobs, catalogue: Catalogue, log: RunLog, work: Work) -> list[F
     with storing("check the store"):
         entries, findings = log.scan()
         findings += _blobs(blobs)
+        findings += _pieces(blobs)
         findings += _states(blobs, catalogue)
         for entry in entries:
             findings += _run(blobs, catalogue, entry)
@@ -47,8 +48,24 @@ def check(blobs: Blobs, catalogue: Catalogue, log: RunLog, work: Work) -> list[F
 def _blobs(blobs: Blobs) -> Iterator[Finding]:
     for file in sorted(blobs.folder.iterdir()):
         digest = f"sha256:{file.name}"
-        if not DIGEST.fullmatch(digest) or blobs.size(digest) is None:
+        if not DIGEST.fullmatch(digest) or blobs.own_size(digest) is None:
             yield Finding(f"{shown(file.name)} lies among the blobs and is none (harmless)", fatal=False)
+            continue
+        try:
+            blobs.verify(digest)
+        except StoreError as error:
+            yield Finding(error.what, fatal=True)
+
+
+def _pieces(blobs: Blobs) -> Iterator[Finding]:
+    try:
+        made_of_parts = sorted(blobs.pieces.all())
+    except StoreError as error:
+        yield Finding(error.what, fatal=True)
+        return
+    for digest in made_of_parts:
+        if blobs.size(digest) is None:
+            yield Finding(f"blob {digest} has lost a part (harmless where nothing refers to it)", fatal=False)
             continue
         try:
             blobs.verify(digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from replay.digest import of_bytes
@@ -41,6 +41,10 @@ class MemoryStore:
         except OSError as error:
             raise InputError(f"cannot read {path}", cause=str(error), do="check the path") from error
         return entry.model_copy(update={"executable": executable})
+
+    def put_files(self, paths: Sequence[Path]) -> list[FileEntry]:
+        """See Store. Raises InputError where one cannot be read."""
+        return [self.put_file(path) for path in paths]
 
     def get(self, digest: str) -> bytes:
         """See Store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,42 @@ class StoreContract:
         assert store.get(entry.blob) == source.read_bytes()
         source.chmod(0o644)
         assert store.put_file(source) == entry.model_copy(update={"executable": False})
+
+    def test_many_files_are_kept_at_once(self, store: Store, tmp_path: Path) -> None:
+        sources = [*small_files(tmp_path, 200), grown(tmp_path, 9_000_000)[0]]
+        sources[3].chmod(0o755)
+        entries = store.put_files([*sources, sources[0]])
+        assert [entry.executable for entry in entries] == [number == 3 for number in range(202)]
+        for source, entry in zip([*sources, sources[0]], entries, strict=True):
+            content = source.read_bytes()
+            assert (entry.blob, entry.size) == (of_bytes(content), len(content))
+            assert store.has(entry.blob)
+            assert store.get(entry.blob) == store.path(entry.blob).read_bytes() == content
+        info = store.path(entries[7].blob).stat()
+        assert (stat.S_IMODE(info.st_mode), info.st_mtime) == (0o444, 315_532_800)
+        assert store.put_files(sources) == entries[:-1]
+        assert store.put_files([]) == []
+        assert store.fsck() == []
+
+    def test_a_state_may_rest_on_files_kept_together(self, store: Store, tmp_path: Path) -> None:
+        entries = store.put_files(small_files(tmp_path, 200))
+        blobs = [BlobRef(entry.blob, entry.size, "text/plain", str(number)) for number, entry in enumerate(entries)]
+        state = ReleaseState(job="images", outputs={}, layers={})
+        assert store.add_state(state, blobs) == state.id
+        assert store.fsck() == []
+
+    def test_one_file_of_many_that_cannot_be_read_is_an_input_error(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"missing\.csv"):
+            store.put_files([*small_files(tmp_path, 100), tmp_path / "missing.csv"])
+        assert store.fsck() == []
+
+    def test_a_file_that_grew_is_another_blob(self, store: Store, tmp_path: Path) -> None:
+        entries = [store.put_file(file) for file in grown(tmp_path, 12_000_000)]
+        for file, entry in zip(grown(tmp_path, 12_000_000), entries, strict=True):
+            assert store.get(entry.blob) == store.path(entry.blob).read_bytes() == file.read_bytes()
+            assert entry.blob == of_bytes(file.read_bytes())
+        assert len({entry.blob for entry in entries}) == 2
+        assert store.fsck() == []
 
     def test_a_path_is_read_only_and_the_same_everywhere(self, store: Store) -> None:
         info = store.path(store.put(b"wheel").blob).stat()
@@ -242,6 +279,23 @@ class StoreContract:
         store.put(b"nothing refers to this")
         store.scratch("work")
         assert store.fsck() == []
+
+
+def small_files(folder: Path, count: int) -> list[Path]:
+    """Make files of a few hundred bytes, some of them alike, one empty."""
+    files = [folder / f"{number}.txt" for number in range(count)]
+    for number, file in enumerate(files):
+        file.write_text(f"{number // 2}\n" * number)
+    return files
+
+
+def grown(folder: Path, size: int) -> tuple[Path, Path]:
+    """Make a file of `size` bytes, and one to which 1 % was added."""
+    content = random.Random(5).randbytes(size + size // 100)
+    before, after = folder / "before.bin", folder / "after.bin"
+    before.write_bytes(content[:size])
+    after.write_bytes(content)
+    return before, after
 
 
 def two_states_whose_ids_begin_alike() -> tuple[str, tuple[ReleaseState, ReleaseState]]:
