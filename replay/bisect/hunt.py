@@ -42,7 +42,7 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
     likely = weights(case.prober.atoms, case.options.focus)
     width, every = case.options.jobs, case.options.every
     found = drive(narrow(order, requires, told=told, weights=likely, width=width, every=every), answer)
-    carried = _carried(found, requires, scope)
+    carried = along(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
         needed = backwards(requires, scope)
@@ -130,7 +130,8 @@ def backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
     return {name: frozenset(other for other in scope if name in requires.get(other, NOTHING)) for name in scope}
 
 
-def _carried(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
+def along(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
+    """Return what goes along with the sets found because one requires the other."""
     needed = backwards(requires, scope)
     along = [closed(members, requires) for members in found.breaks]
     along += [closed(members, needed) for members in found.mends]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from replay.bisect.counterfactual import (
     parts_of,
     told_apart,
 )
+from replay.bisect.flaky import by_rates
 from replay.bisect.focus import focused
 from replay.bisect.hunt import Answer, Caught, flip_pair, hunt, shares
 from replay.bisect.judge import judge
@@ -50,10 +52,9 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
     if bad.started < good.started:
         case.lines.append("BAD ran before GOOD: if they were swapped, read from and to the other way round")
     try:
-        stopped = endpoints.check(case)
-        if stopped is not None:
-            return stopped
-        return _by_outputs(case) if options.test is None else _by_test(case)
+        found = endpoints.check(case) or (_by_outputs(case) if options.test is None else _by_test(case))
+        chance = found.verdict in ("nondeterministic", "outside-the-state")
+        return by_rates(case, found, _judging(case)) if chance else found
     except BudgetSpent as spent:
         return case.stop("inconclusive", f"{spent.what}, and no cause is shown yet", spent.do)
 
@@ -230,15 +231,17 @@ def _compared(case: Case, probe: Probe) -> Outcome:
     return "bad" if difference is not None and difference.matters else "good"
 
 
-def _by_test(case: Case) -> Verdict:
-    """The user's test decides; inputs are then a layer like any other."""
+def _judging(case: Case) -> Callable[[Probe], Outcome]:
+    """Return who says what came of a probe: the user's test, else the run with the same inputs."""
     test = case.options.test
     if test is None:
-        raise AssertionError("called without a test")
+        return partial(_compared, case)
+    return lambda probe: "unresolved" if probe.record is None else test(probe.record)
 
-    def outcome(probe: Probe) -> Outcome:
-        return "unresolved" if probe.record is None else test(probe.record)
 
+def _by_test(case: Case) -> Verdict:
+    """The user's test decides; inputs are then a layer like any other."""
+    outcome = _judging(case)
     ends = case.prober.all([NOTHING, case.everything])
     said = [outcome(probe) for probe in ends]
     if said != ["good", "bad"]:

@@ -138,6 +138,7 @@ def _verdict(
     guilty = {change for culprit in culprits for change in culprit.changes}
     reads_the_clock = kind == "execution-state-drift" and guilty == {CLOCK}
     advice = READS_THE_CLOCK if reads_the_clock else _advice(kind, retrain, broke).format(what=" and ".join(mended))
+    noise = f" ({evidence.noise})" if evidence.noise else ""
     # Inputs that moved the outputs as a whole, or a little, are no culprits and not cleared either.
     open_question = evidence.data is not None and evidence.data.matters and not _told_apart(evidence)
     cleared = tuple(
@@ -150,9 +151,9 @@ def _verdict(
     return Verdict(
         verdict=kind,
         retrain=retrain,
-        sentence=_sentence(execution, by_data, evidence) + ", within the recorded layers",
+        sentence=_sentence(execution, by_data, evidence) + ", within the recorded layers" + noise,
         advice=advice,
-        confidence=confidence(evidence.executions),
+        confidence=min(confidence(evidence.executions), round(evidence.sure, 2)),
         culprits=culprits,
         cleared=(*cleared, *evidence.cleared),
         gaps=gaps,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, exp, lgamma, log
+from math import exp, lgamma
 from typing import Literal
 
 from replay.bisect.knowledge import Taken
@@ -27,8 +27,14 @@ PROVEN = 0.99
 PROOF = 0.9995
 """Posterior that each mix of the proof must reach, on runs of its own: what led the search there is no proof."""
 
-LEAST = 4
-"""Runs of each mix of the proof."""
+FIRST, LAST = 12, 32
+"""Reruns of each end, to measure its rate: at least, and at most where the rates are not told apart clearly."""
+
+LEAST = 8
+"""Runs of each mix of the proof, at least; of a mended one as many as GOOD had."""
+
+OF_ITS_OWN = 0.05
+"""Prior of a mix that behaves as neither end: a second cause is left in it, or only a part of one is."""
 
 MOST = 60
 """Runs of one mix, and of one step of a search, after which it cannot be told."""
@@ -49,7 +55,7 @@ class Rates:
     def rule(self) -> Rule:
         """Return how a mix is to be judged.
 
-        `deterministic`: once; `any-of-n`: GOOD never failed, so one bad run tells, and `enough` good ones;
+        `deterministic`: once; `any-of-n`: GOOD never failed, so of a mended mix one bad run tells;
         `posterior`: both fail at times; `inconclusive`: BAD does not fail more often than GOOD beyond chance.
         """
         if self.bad_bad == self.bad_runs and not self.good_bad:
@@ -57,6 +63,13 @@ class Rates:
         if self.separation < SURE:
             return "inconclusive"
         return "posterior" if self.good_bad else "any-of-n"
+
+    @property
+    def enough(self) -> bool:
+        """Whether the ends were rerun often enough: they are told apart clearly, or never will be."""
+        runs = min(self.good_runs, self.bad_runs)
+        hopeless = self.good_bad == self.good_runs or (runs >= FIRST and self.separation < 0.5)
+        return runs >= 2 and (hopeless or runs >= LAST or (runs >= FIRST and self.separation >= PROOF))
 
     @property
     def separation(self) -> float:
@@ -68,17 +81,18 @@ class Rates:
             return 0.0
         return 1 / (1 + exp(one - two))
 
-    @property
-    def enough(self) -> int:
-        """Return after how many good runs in a row a mix is good, where GOOD never fails: (1 - p)^n <= 1 %."""
-        rate = (self.bad_bad + 1) / (self.bad_runs + 2)
-        return max(1, ceil(log(1 - PROVEN) / log(1 - rate)))
-
     def chance(self, bad: int, runs: int) -> float:
         """Return the probability that a mix with these runs behaves as BAD, both being as likely beforehand."""
         as_bad = _evidence(self.bad_bad + bad, self.bad_runs + runs) - _evidence(self.bad_bad, self.bad_runs)
         as_good = _evidence(self.good_bad + bad, self.good_runs + runs) - _evidence(self.good_bad, self.good_runs)
         return 1 / (1 + exp(min(700.0, as_good - as_bad)))
+
+    def alike(self, bad: int, runs: int, *, as_bad: bool) -> float:
+        """Return the probability that a mix with these runs has the rate of that end, and not one of its own."""
+        old, total = (self.bad_bad, self.bad_runs) if as_bad else (self.good_bad, self.good_runs)
+        same = _evidence(old + bad, total + runs) - _evidence(old, total)
+        own = _evidence(bad, runs)
+        return 1 / (1 + OF_ITS_OWN / (1 - OF_ITS_OWN) * exp(min(700.0, own - same)))
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,7 @@ def noisy_cause(order: Sequence[str], requires: Requires, rates: Rates) -> Runni
     """Find one set that breaks GOOD where runs are noisy, or None: inconclusive rather than convict.
 
     The search may err, the proof decides: the set alone is as BAD, and BAD without any one of its members is as
-    GOOD, each to `PROOF` on fresh runs. The confidence is the product over the proof.
+    GOOD, each to `PROOF` on fresh runs, and none has a rate of its own. The confidence is the product over them.
     """
     if rates.rule == "inconclusive":
         return None
@@ -126,22 +140,26 @@ def noisy_cause(order: Sequence[str], requires: Requires, rates: Rates) -> Runni
     confidence, spent = 1.0, sum(runs for _, runs in seen.values())
     without = [everything - closed(frozenset({member}), backwards) for member in sorted(members)]
     for mix, wanted in [(closed(members, requires), True), *((mix, False) for mix in without)]:
-        chance, runs = yield from _proven(mix, rates)
+        # That it is mended is shown as often as that GOOD is good.
+        bad, runs = yield from _proven(mix, rates, LEAST if wanted else max(LEAST, rates.good_runs))
         spent += runs
+        if bad and not wanted and rates.rule != "posterior":
+            return None
+        chance = rates.chance(bad, runs)
         if (chance if wanted else 1 - chance) < PROOF:
             return None
-        confidence *= chance if wanted else 1 - chance
+        confidence *= (chance if wanted else 1 - chance) * rates.alike(bad, runs, as_bad=wanted)
+        if confidence < SURE:
+            return None
     return Noisy(members, round(confidence, 4), spent)
 
 
-def _proven(mix: Taken, rates: Rates) -> Generator[Taken, bool, tuple[float, int]]:
-    """Run a mix afresh until it is told apart beyond doubt, or as often as allowed."""
+def _proven(mix: Taken, rates: Rates, least: int) -> Generator[Taken, bool, tuple[int, int]]:
+    """Run a mix afresh until it is told apart beyond doubt, or as often as allowed; return bad and all runs."""
     bad = runs = 0
-    chance = 0.5
-    while runs < MOST and (runs < LEAST or 1 - PROOF < chance < PROOF):
+    while runs < MOST and (runs < least or 1 - PROOF < rates.chance(bad, runs) < PROOF):
         bad, runs = bad + (yield mix), runs + 1
-        chance = rates.chance(bad, runs)
-    return chance, runs
+    return bad, runs
 
 
 def _located(

@@ -208,7 +208,8 @@ class Evidence:
     `shares` maps each set that breaks GOOD to its part of the divergence; `carried` are groups that went along
     with a culprit because one requires the other, so that they are neither guilty nor cleared; `cleared` are
     changes outside the groups that were shown to have no part in it. `inputs` is all that changed in schema and
-    data, `moved` which of it moves the outputs under good execution, where that was told apart.
+    data, `moved` which of it moves the outputs under good execution, where that was told apart. `noise` says how often
+    runs of one state differed, and `sure` is then the probability that the set found is the one.
     """
 
     good: str
@@ -226,6 +227,8 @@ class Evidence:
     fix: str | None = None
     inputs: Group | None = None
     moved: Found | None = None
+    noise: str = ""
+    sure: float = 1.0
 
 
 def confidence(executions: int) -> float:

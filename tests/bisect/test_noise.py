@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -10,22 +12,28 @@ from replay.bisect.knowledge import Taken
 from replay.bisect.noise import Noisy, Rates, noisy_cause
 
 
-def measured(dice: random.Random, good: float, bad: float, runs: int) -> Rates:
-    return Rates(
-        sum(dice.random() < good for _ in range(runs)), runs, sum(dice.random() < bad for _ in range(runs)), runs
-    )
+def measured(dice: random.Random, good: float, bad: float) -> Rates:
+    rates = Rates(0, 0, 0, 0)
+    while not rates.enough:
+        seen = rates.good_bad + (dice.random() < good), rates.bad_bad + (dice.random() < bad)
+        rates = Rates(seen[0], rates.good_runs + 1, seen[1], rates.bad_runs + 1)
+    return rates
 
 
-def searched(
-    dice: random.Random, order: list[str], causes: list[Taken], rates: tuple[float, float], runs: int = 12
-) -> Noisy | None:
+def searched(dice: random.Random, order: list[str], causes: list[Taken], rates: tuple[float, float]) -> Noisy | None:
     """Search a world whose runs are bad with the one rate or the other."""
-    search = noisy_cause(order, {}, measured(dice, *rates, runs))
+    return told(dice, order, rates, lambda mix: rates[any(members <= mix for members in causes)])
+
+
+def told(
+    dice: random.Random, order: list[str], rates: tuple[float, float], rate: Callable[[Taken], float]
+) -> Noisy | None:
+    """Search a world that says how often a mix is bad."""
+    search = noisy_cause(order, {}, measured(dice, *rates))
     try:
         mix = next(search)
         while True:
-            rate = rates[any(members <= mix for members in causes)]
-            mix = search.send(dice.random() < rate)
+            mix = search.send(dice.random() < rate(mix))
     except StopIteration as stop:
         return stop.value
 
@@ -44,9 +52,23 @@ def test_the_measured_rates_choose_the_rule(rates: Rates, rule: str) -> None:
     assert rates.rule == rule
 
 
-def test_where_good_never_fails_a_mix_is_good_after_enough_good_runs() -> None:
-    assert Rates(0, 20, 10, 20).enough == 7
-    assert Rates(0, 20, 20, 20).enough == 2
+def test_the_ends_are_rerun_until_their_rates_are_clear_or_never_will_be() -> None:
+    assert Rates(2, 2, 1, 2).enough, "GOOD never gives its own outputs: there is no rate to tell from"
+    assert not Rates(0, 6, 6, 6).enough
+    assert Rates(0, 12, 11, 12).enough
+    assert not Rates(0, 12, 6, 12).enough
+    assert Rates(0, 28, 14, 28).enough
+    assert Rates(6, 12, 6, 12).enough, "hopeless"
+    assert Rates(3, 32, 10, 32).enough, "as many as there may be"
+
+
+def test_a_mix_that_is_bad_now_and_then_has_a_rate_of_its_own() -> None:
+    """Half a cause, or a second one: it is neither as GOOD nor as BAD."""
+    rates = Rates(0, 20, 20, 20)
+    assert rates.alike(0, 12, as_bad=False) > 0.95
+    assert rates.alike(12, 12, as_bad=True) > 0.95
+    assert rates.alike(20, 54, as_bad=False) < 0.2
+    assert rates.alike(30, 54, as_bad=True) < 0.2
 
 
 def test_more_bad_runs_make_a_mix_likelier_bad() -> None:
@@ -69,18 +91,35 @@ def test_no_confident_wrong_verdict(rates: tuple[float, float], together: int) -
         wrong += found is not None and found.members != cause
     assert not wrong
     if rates in ((0.0, 1.0), (0.05, 0.9)):
-        assert right >= 150, "clear rates are told apart"
+        assert right >= (125 if together == 1 else 75), "clear rates are told apart"
 
 
-def test_more_reruns_of_the_ends_tell_more() -> None:
-    """GOOD never fails, BAD every second time: after 40 reruns of each end most causes are named, and none wrongly."""
+def test_a_coin_of_bad_s_is_told_from_a_good_that_never_fails() -> None:
+    """GOOD never fails, BAD every second time: most causes are named, and none wrongly."""
     dice = random.Random(4)
     order = [f"p{number:02}" for number in range(16)]
     causes = [frozenset({dice.choice(order)}) for _ in range(100)]
-    found = [searched(dice, order, [cause], (0.0, 0.5), runs=40) for cause in causes]
+    found = [searched(dice, order, [cause], (0.0, 0.5)) for cause in causes]
     named = [(each.members, cause) for each, cause in zip(found, causes, strict=True) if each is not None]
     assert all(members == cause for members, cause in named)
-    assert len(named) >= 80
+    assert len(named) >= 60
+
+
+def _worst(rates: dict[str, float], mix: Taken) -> float:
+    return max((rates.get(item, 0.0) for item in mix), default=0.0)
+
+
+def test_a_second_cause_that_acts_every_other_time_is_not_overlooked() -> None:
+    """Taking the sure one breaks GOOD; without it BAD is bad at times: that is not mended, so nothing is named."""
+    dice = random.Random(7)
+    named = 0
+    for _ in range(500):
+        order = [f"p{number:02}" for number in range(4)]
+        sure, coin = dice.sample(order, 2)
+        world = {sure: 1.0, coin: 0.5}
+        rate = partial(_worst, world)
+        named += told(dice, order, (0.0, 1.0), rate) is not None
+    assert named <= 2
 
 
 def test_two_independent_causes_are_not_taken_for_one() -> None:

@@ -47,8 +47,15 @@ for one, other in rule["crash"]:
     if on[one] and not on[other]:
         sys.exit(one + " does not go without " + other)
 moved = sum((number + 1) * all(on[name] for name in names) for number, names in enumerate(rule["moves"]))
+thrown = None
+if rule["dice"]:
+    with open(rule["dice"], "a") as file:
+        file.write(".")
+        thrown = f"{rule['seed']} {file.tell()}"
+dice = random.Random(thrown)
 if rule["flaky"] and on[rule["flaky"]]:
-    moved += random.random() < 0.5
+    moved += dice.random() < rule["often"]
+moved += dice.random() < rule["anyway"]
 with open("out/scores.csv", "w") as file:
     file.write("id,score\\n" + "".join(f"{number:04},{number % 7 + moved}\\n" for number in range(60)))
 """
@@ -83,13 +90,18 @@ class Fault:
     """What moves the scores: each of `moves` is a set of items (`runtime/a`) that act together.
 
     The job fails where `together_or_crash` are not all from one side, and where a pair of `crash` has its first
-    item from BAD and its second from GOOD. Where `flaky` is from BAD, a coin moves the scores.
+    item from BAD and its second from GOOD. Where `flaky` is from BAD, it moves the scores `often`; whatever is from
+    where, they move in a share of runs `anyway`. `dice` counts the throws, so that they fall alike each time.
     """
 
     moves: tuple[tuple[str, ...], ...] = ()
     together_or_crash: tuple[str, ...] = ()
     crash: tuple[tuple[str, str], ...] = ()
     flaky: str | None = None
+    often: float = 0.5
+    anyway: float = 0.0
+    dice: str = ""
+    seed: int = 0
     requires: Mapping[str, str] | None = None
 
     @property
@@ -110,7 +122,8 @@ def lay_out(fault: Fault, bad: bool, root: Path, base: str = "") -> dict[str, st
         (root / folder).mkdir(parents=True)
     reads = sorted(f"{layer}/{item}" for layer in fault.layers() for item in ITEMS)
     rule = {"reads": reads, "moves": fault.moves, "crash": fault.crash, "flaky": fault.flaky}
-    rule |= {"together_or_crash": fault.together_or_crash}
+    rule |= {"together_or_crash": fault.together_or_crash, "often": fault.often, "anyway": fault.anyway}
+    rule |= {"dice": fault.dice, "seed": fault.seed}
     (root / "rule.json").write_text(json.dumps(rule))
     (root / "score.py").write_text(JOB)
     sources = ""
