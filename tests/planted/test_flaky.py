@@ -18,7 +18,7 @@ def flaky(fault: Fault, folder: Path, seed: int) -> Fault:
 
 
 def test_a_coin_is_named_with_the_rates_that_were_measured(tmp_path: Path) -> None:
-    verdict = bisected(flaky(COIN, tmp_path, 3), tmp_path, "local", "")
+    verdict = bisected(flaky(COIN, tmp_path, 5), tmp_path, "local", "")
     assert named(verdict, COIN) == {frozenset({"pipeline/a"})}, (verdict.sentence, *verdict.evidence)
     assert "not as GOOD were 0 of " in verdict.sentence
     assert 0.9 < verdict.confidence < 1
