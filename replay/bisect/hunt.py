@@ -9,6 +9,7 @@ from replay.bisect.case import NOTHING, Case
 from replay.bisect.effect import distance
 from replay.bisect.focus import weights
 from replay.bisect.search import Found, Outcome, Taken, closed, drive, in_order, narrow, sweep
+from replay.bisect.verdict import Group
 from replay.digest import short
 from replay.record import RunRecord
 
@@ -117,10 +118,15 @@ def _sweep(case: Case, scope: Taken, answer: Answer) -> Found:
 
 def between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
     """Return the requirements of changes as requirements of the atoms that hold them."""
-    holder = {change.name: name for name, atom in case.prober.atoms.items() for change in atom.changes}
+    return held_together(case.prober.atoms, case.requires, scope)
+
+
+def held_together(atoms: Mapping[str, Group], requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
+    """Return what each atom of `scope` requires of the others, given what the changes do. Pure."""
+    holder = {change.name: name for name, atom in atoms.items() for change in atom.changes}
     found: dict[str, Taken] = {}
     for name in scope:
-        wanted = (other for change in case.prober.atoms[name].changes for other in case.requires[change.name])
+        wanted = (other for change in atoms[name].changes for other in requires[change.name])
         found[name] = (frozenset(holder[other] for other in wanted) - {name}) & scope
     return found
 

@@ -25,9 +25,10 @@ from replay.bisect.flaky import by_rates
 from replay.bisect.focus import focused
 from replay.bisect.hunt import Answer, Caught, flip_pair, hunt, shares
 from replay.bisect.judge import judge
+from replay.bisect.plan import Plan, plan
 from replay.bisect.probe import Probe, Prober, finished, open_journal
 from replay.bisect.search import Outcome, Taken
-from replay.bisect.verdict import CLOCK, DataEffect, Verdict
+from replay.bisect.verdict import CLOCK, DataEffect, Group, Verdict
 from replay.digest import canonical, of_bytes, short
 from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
@@ -63,11 +64,11 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
     _comparable(good, bad, options)
     pair = pair_of(bench.store, good, bad, options.history)
     held = options.hold_clock and _holdable(bench, pair)
-    clock = clock_change(good, bad) if held else None
-    if not pair.changes and clock and _alike(bench, good, bad):
-        clock = None  # one state and the same outputs: nothing is left for a clock to explain
-    atoms = focused(atoms_of(pair, clock), options.focus)
+    atoms = _between(bench, pair, good, bad, options, held=held)
     layers = layers_of(atoms)
+    requires = {**requires_of(pair), CLOCK: NOTHING}
+    ahead = plan(atoms, requires, options)
+    bench.progress(f"at most {len(ahead.steps)} probes while single changes act, {ahead.words(good, bad)}")
     identity = {"good": good.id, "bad": bad.id, "engine": bench.engine.name, "test": options.test_name}
     identity |= {} if options.hold_clock else {"clock": "now"}
     journal = open_journal(bench, short(of_bytes(canonical(identity))))
@@ -90,11 +91,28 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
         journal=journal,
         jobs=options.jobs,
         fresh=options.fresh,
-        expected=at_most(len(atoms), len(layers), options),
+        expected=len(ahead.steps),
         budget=options.budget,
         clocks=(good.clock_began, bad.clock_began) if held else None,
     )
-    return Case(bench, good, bad, prober, options, {**requires_of(pair), CLOCK: NOTHING})
+    return Case(bench, good, bad, prober, options, requires)
+
+
+def planned(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> tuple[Plan, dict[str, Group]]:
+    """Return what `investigate` would probe, and the changes between the two runs; nothing runs."""
+    _comparable(good, bad, options)
+    pair = pair_of(bench.store, good, bad, options.history)
+    atoms = _between(bench, pair, good, bad, options, held=options.hold_clock and _holdable(bench, pair))
+    return plan(atoms, {**requires_of(pair), CLOCK: NOTHING}, options), atoms
+
+
+def _between(
+    bench: Workbench, pair: Pair, good: RunRecord, bad: RunRecord, options: Options, *, held: bool
+) -> dict[str, Group]:
+    clock = clock_change(good, bad) if held else None
+    if not pair.changes and clock and _alike(bench, good, bad):
+        clock = None  # one state and the same outputs: nothing is left for a clock to explain
+    return focused(atoms_of(pair, clock), options.focus)
 
 
 def _holdable(bench: Workbench, pair: Pair) -> bool:
@@ -119,18 +137,6 @@ def pair_of(store: Store, good: RunRecord, bad: RunRecord, history: Path | None)
     sides = load(store, good.state), load(store, bad.state)
     known = origins(history, (good.provenance, bad.provenance), sides, store) if history else {}
     return Pair(*sides, store, known)
-
-
-CERTIFICATE = 2
-"""Probes of a single change's certificate: what it broke and what its reverting mended, once more."""
-
-
-def at_most(atoms: int, layers: int, options: Options) -> int:
-    """Return how many probes a bisect takes while single changes act: ends, sweep, binary search, certificate."""
-    ends = options.repeat * (2 if atoms else 1)
-    sweep = 0 if layers < 2 else 2 if layers == 2 else 2 * layers
-    drill = atoms.bit_length() + 3 if options.drill and atoms > layers else 0
-    return ends + sweep + drill + (CERTIFICATE if atoms > 1 else 0)
 
 
 def _comparable(good: RunRecord, bad: RunRecord, options: Options) -> None:

@@ -77,7 +77,8 @@ def bisect(
     one, other = session.run(kept, good), session.run(kept, bad)
     focus = Focus(tuple(only or ()), tuple(skip or ()), tuple(suspect or ()))
     if plan:
-        _plan(session, (one, other), Options(repeat=repeat, drill=not layers, focus=focus), as_json)
+        held = {"hold_clock": clock == "recorded", "history": session.root(), "jobs": jobs}
+        _plan(session, (one, other), Options(repeat=repeat, drill=not layers, focus=focus, **held), as_json)  # type: ignore[arg-type]
         return
     judge = command_test(test, kept) if test else None
     more = {
@@ -162,13 +163,14 @@ def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, 
 
 
 def _plan(session: Session, runs: tuple[RunRecord, RunRecord], chosen: Options, as_json: bool) -> None:
-    from replay.bisect.plan import plan
-    from replay.layers.release import Pair, load
+    from replay.bisect.investigate import planned
+    from replay.report.text import clip
 
-    kept = session.store()
-    good, bad = runs
-    steps = plan(Pair(load(kept, good.state), load(kept, bad.state), kept), chosen)
-    each = max(good.milliseconds.get("job", 0), bad.milliseconds.get("job", 0)) / 1000
-    seconds = round(len(steps) * each, 1)
-    lines = [f"at most {len(steps)} probes, about {seconds} s of the job's own time:", *(f"  {step}" for step in steps)]
-    result(as_json, {"probes": steps, "seconds": seconds}, "\n".join(lines))
+    found, atoms = planned(session.repeating(*runs), *runs, chosen)
+    seconds = found.seconds(*runs)
+    lines = [f"at most {len(found.steps)} probes while single changes act, {found.words(*runs)}:"]
+    lines += [f"  {step}" for step in found.steps]
+    told = [(group.label, commit) for group in atoms.values() for commit in group.commits(group.names[0])]
+    lines += ["commits in between:"] if told else []
+    lines += [f"  {clip(commit, 80)}: {clip(name, 80)}" for name, commit in told]
+    result(as_json, {"probes": list(found.steps), "seconds": seconds}, "\n".join(lines))

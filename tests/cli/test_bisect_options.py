@@ -41,6 +41,7 @@ def test_the_plan_says_what_how_many_and_how_long(drifted: Shop) -> None:
     ended = drifted.replay("bisect", "good", "bad", "--plan", "--json")
     assert ended.code == 0
     assert ended.json["probes"][:2] == ["GOOD, repetition 1", "BAD, repetition 1"]
+    assert "GOOD at BAD's time" in ended.json["probes"]
     assert ended.json["seconds"] >= 0
     assert drifted.replay("log", "--json").json["runs"][0]["reason"] == "run"
 
