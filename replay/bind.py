@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replay import recipe
@@ -61,6 +61,7 @@ def bind(
     for then only its run tells. Raises every kind of ReplayError; whatever fails, earlier runs stay as they were.
     """
     timings = Timings()
+    bench = replace(bench, root=project.root)
     with timings.phase("lock"):
         found = platform(bench, project, upgrade=upgrade)
         if keep_base:

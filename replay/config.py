@@ -107,13 +107,22 @@ class Paths(_Table):
 
 
 class Source(_Table):
-    """`[data.NAME]`: an input the job reads; with a `uri`, Replay asks for it and lays the answer at `path`."""
+    """`[data.NAME]`: an input the job reads; with a `uri`, Replay asks or fetches it and lays the answer at `path`."""
 
     path: str = Field(description="a file or folder, relative to the project's root")
     key: str | list[str] = Field([], description="the column, or columns, that identify a row")
-    uri: str | None = Field(None, description="postgresql://…, sqlite:///FILE or http(s)://…; ${NAME}: a variable")
+    uri: str | None = Field(
+        None,
+        description="postgresql://…, sqlite:///FILE, http(s)://…, delta:, iceberg:, s3://…; ${NAME}: a variable",
+    )
     query: str | None = Field(None, description="what a database is asked: one SELECT")
     headers: dict[str, str] = Field({}, description="of a request over HTTP; ${NAME} stands for a variable")
+
+    copied: bool | None = Field(
+        None,
+        alias="copy",
+        description="of what is versioned where it lies: keep a copy too; default: up to 256 MiB",
+    )
 
     @field_validator("path")
     @classmethod
@@ -351,7 +360,7 @@ def _known(location: list[str]) -> list[str]:
         "outputs": Output,
     }
     model = tables.get(location[0], Config) if location else Config
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def line_of(text: str, location: list[str]) -> int | None:

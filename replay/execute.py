@@ -25,8 +25,9 @@ from replay.image.build import provide, rebuildable
 from replay.image.delivery import deliver, prove
 from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
-from replay.layers.release import Release, keep, workspace
+from replay.layers.release import Release, fetch, keep, workspace
 from replay.record import Host, ImageRecord, Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
+from replay.references.base import Ground
 from replay.sources.desk import Desk, desk
 from replay.sources.hearing import learned
 from replay.sources.upstream import Upstream
@@ -65,6 +66,7 @@ class Workbench:
 
     `noise` is what repeats of the good state differ in (`rerun.noise_of`): none of that is evidence.
     `thorough`: every file of a mounted environment is read to prove it, not only those that were touched.
+    `root` is the folder that references to files beside a project are followed from.
     """
 
     store: Store
@@ -73,6 +75,7 @@ class Workbench:
     progress: Progress = silent
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     thorough: bool = False
+    root: Path = field(default_factory=Path)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
     timings = timings or Timings()
     view = workspace(release)
     base, packages = _needs(view)
+    with timings.phase("fetch"):
+        fetch(release, Ground(bench.root, bench.environ), bench.store)
     with timings.phase("environment"):
         provide(bench.engine, base, bench.store)
         ready = _environment(bench, base, packages, order.image)

@@ -24,6 +24,7 @@ from replay.layers.pipeline import PipelineLayer
 from replay.layers.runtime import RuntimeLayer
 from replay.layers.schema import SchemaLayer
 from replay.record import PackageFinding, Reason, RunRecord
+from replay.references.pin import Standing
 from replay.state import Change, Document, ReleaseState
 
 
@@ -73,6 +74,7 @@ class Show(_Printed):
     run: _identified(RunRecord, "IdentifiedRun") | None = Field(  # type: ignore[valid-type]
         description="null where the reference named a state"
     )
+    references: dict[str, Standing] = Field(description="of inputs that refer to a version: whether it still resolves")
 
 
 class Tag(_Printed):

@@ -21,6 +21,7 @@ STOREYS = [
     {"outputs"},
     {"environment"},
     {"sources"},
+    {"references"},
     {"layers"},
     {"engines"},
     {"workspace", "workshop", "smoke"},

@@ -33,8 +33,9 @@ from replay.digest import canonical, of_bytes, short
 from replay.errors import CompareError, ReplayError
 from replay.execute import Order, Workbench
 from replay.history import origins
-from replay.layers.release import Pair, load, workspace
+from replay.layers.release import Pair, fetch, load, workspace
 from replay.record import RunRecord
+from replay.references.base import Ground
 from replay.rerun import RECORDED, held_against, noise_of, noise_words
 from replay.store.base import Store
 
@@ -62,6 +63,8 @@ def investigate(bench: Workbench, good: RunRecord, bad: RunRecord, options: Opti
 
 def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -> Case:
     _comparable(good, bad, options)
+    for run in (good, bad):
+        fetch(load(bench.store, run.state), Ground(bench.root, bench.environ), bench.store)
     pair = pair_of(bench.store, good, bad, options.history)
     held = options.hold_clock and _holdable(bench, pair)
     atoms = _between(bench, pair, good, bad, options, held=held)

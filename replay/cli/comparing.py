@@ -32,15 +32,26 @@ def diff(
 
     Exit code 0 the same, 1 different, 2 trouble.
     """
-    from replay.layers.release import changes, load
+    import os
+
+    from replay.errors import ReplayError
+    from replay.layers.release import changes, fetch, load
     from replay.outputs import compare_outputs
+    from replay.references.base import Ground
     from replay.report import packages, text
     from replay.state import INPUTS
 
     session = Session(store)
     kept = session.store()
     one, other = session.run(kept, a), session.run(kept, b)
-    found = changes(load(kept, one.state), load(kept, other.state), kept)
+    releases = [load(kept, run.state) for run in (one, other)]
+    ground = Ground(session.root() or Path(), os.environ)
+    for label, release in zip("ab", releases, strict=True):
+        try:
+            fetch(release, ground, kept)
+        except ReplayError as error:
+            progress(f"{label}: {error.what}; compared by its version alone")
+    found = changes(releases[0], releases[1], kept)
     difference = compare_outputs(one.outputs, other.outputs, kept)
     document = {
         "a": {"run": one.id, "state": one.state},

@@ -123,17 +123,22 @@ def show(
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show a run or state: its layers, outputs, host, and what was not held fixed.
+    """Show a run or state: its layers, outputs, host, what was not held fixed, and which references still resolve.
 
     Example: replay show september --layer runtime
     """
+    import os
     import sys
+    from dataclasses import asdict
+    from pathlib import Path
 
     from replay.errors import NotFound
-    from replay.layers.release import load
+    from replay.layers.release import load, standings
+    from replay.references.base import Ground
     from replay.report import text
 
-    kept = Session(store).store()
+    session = Session(store)
+    kept = session.store()
     found = kept.resolve(ref)
     record = kept.run(found.run) if found.run else None
     if printed:
@@ -152,11 +157,13 @@ def show(
             )
         emit(release.layers[layer].model_dump(mode="json"))
         return
+    references = standings(release, Ground(session.root() or Path(), os.environ), kept)
     document = {
+        "references": {name: asdict(found) for name, found in references.items()},
         "state": {"id": release.state.id, **release.state.model_dump(mode="json")},
         "run": {"id": record.id, **record.model_dump(mode="json")} if record else None,
     }
-    result(as_json, document, text.state(release, record))
+    result(as_json, document, text.state(release, record, references))
 
 
 def tag(

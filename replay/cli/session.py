@@ -67,8 +67,14 @@ class Session:
         store = self.store(create=True)
         runtime = project.config.runtime
         if runtime.adopts and not here:
-            return Workbench(store, self._adopting(store), os.environ, progress)
-        return Workbench(store, self._engine(store, here=here, image=runtime.base is not None), os.environ, progress)
+            return Workbench(store, self._adopting(store), os.environ, progress, root=self.root() or Path())
+        return Workbench(
+            store,
+            self._engine(store, here=here, image=runtime.base is not None),
+            os.environ,
+            progress,
+            root=self.root() or Path(),
+        )
 
     def repeating(self, record: RunRecord, other: RunRecord | None = None) -> Workbench:
         """Return what repeating a recorded run needs, or what lies between it and another: an engine for its base.
@@ -84,14 +90,18 @@ class Session:
         runtimes = [side for side in sides if isinstance(side, RuntimeLayer)]
         image = runtimes[0].base.kind == "image"
         here = record.engine.name == "here" and self.engine == "auto" and _stands(store, runtimes)
-        return Workbench(store, self._engine(store, here=here, image=image), os.environ, progress)
+        return Workbench(
+            store, self._engine(store, here=here, image=image), os.environ, progress, root=self.root() or Path()
+        )
 
     def carrying(self) -> Workbench:
         """Return what building an image needs."""
         from replay.execute import Workbench
 
         store = self.store()
-        return Workbench(store, self._engine(store, here=False, image=True), os.environ, progress)
+        return Workbench(
+            store, self._engine(store, here=False, image=True), os.environ, progress, root=self.root() or Path()
+        )
 
     def run(self, store: FolderStore, ref: str) -> RunRecord:
         """Return the run a REF names; of a state, its latest run that was bound. Raises NotFound."""

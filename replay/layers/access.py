@@ -11,12 +11,15 @@ from typing import Literal
 
 from replay.config import Source
 from replay.digest import of_bytes
+from replay.errors import ConfigError, InputError
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import readable, walk
 from replay.layers.service import relation_changes, service_blobs, service_changes
+from replay.references.base import Ground, Origin, Refused
+from replay.references.pin import is_reference, origin_of, pin
 from replay.sources.asking import Question
 from replay.sources.tape import Relation, Service
-from replay.sources.upstream import find, shown_uri
+from replay.sources.upstream import find, shown_uri, variables_in
 from replay.state import Change, Document
 from replay.store.base import BlobRef, Store
 
@@ -135,8 +138,24 @@ def source_changes(name: str, good: Answer | None, bad: Answer | None) -> list[C
 def answered(name: str, source: Source, context: Context) -> Answer:
     """Return what a source answers; the content of one that is asked goes into `context.asked`.
 
-    Raises InputError (see `walk` and `Question.ask`), ConfigError.
+    Raises InputError (see `walk`, `Question.ask` and `pin`), ConfigError.
     """
+    for variable in variables_in(source.uri or ""):
+        if is_reference(source.uri or "") and variable in context.config.runtime.secrets:
+            raise ConfigError(
+                f"{variable} is a secret and part of the uri of [data.{name}], which every state names",
+                cause="a versioned source is read with the credentials of the environment, not with its uri",
+                do=f"take {variable} out of the uri, or out of [runtime] secrets",
+            )
+    ground = Ground(context.root, context.environ)
+    if origin := origin_of(name, source, ground):
+        return _referred(name, source, origin, context)
+    if source.copied is False:
+        raise InputError(
+            f"[data.{name}] says copy = false, and {source.path} is nothing versioned",
+            cause="no version of it is known, or it was changed since it was recorded (dvc, git-LFS)",
+            do="leave `copy` out, or record the change first (`dvc add`, `git add`)",
+        )
     if source.uri is None:
         return ask(context.root, source.path)
     secrets = {name: context.environ[name] for name in context.config.runtime.secrets if context.environ.get(name)}
@@ -152,6 +171,19 @@ def answered(name: str, source: Source, context: Context) -> Answer:
         said=told.words,
         relations=told.relations,
     )
+
+
+def _referred(name: str, source: Source, origin: Origin, context: Context) -> Answer:
+    """Return what a versioned source answers; its version goes into `context.referred`."""
+    uri = shown_uri(source.uri) if source.uri else None
+    try:
+        pinned = pin(name, source, origin, context.store)
+    except Refused as refusal:
+        said, who = str(refusal), refusal.principal
+        return Answer(path=source.path, kind="file", answer=refusal.word, uri=uri, principal=who, said=said)
+    context.referred[name] = pinned
+    kind: Literal["file", "folder"] = "folder" if pinned.folder else "file"
+    return Answer(path=source.path, kind=kind, answer="granted", uri=uri, principal=pinned.principal)
 
 
 def ask(root: Path, path: str) -> Answer:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from replay.config import Config
 from replay.environment.base import Base
 from replay.environment.packages import PackageSet
+from replay.references.base import Pinned
 from replay.sources.tape import Service
 from replay.state import Change, Document, FileEntry
 from replay.store.base import BlobRef, Store
@@ -25,7 +26,8 @@ class Context:
     `root` is the project's folder, `environ` the caller's variables, `base` and `packages` what the job
     will run on (found out by the caller, because only an engine knows). `done` holds the documents of the
     layers captured before: access is asked first, then data, then schema (a view of the data's snapshot).
-    `asked` is what the sources that were asked gave, on its way from access to data.
+    `asked` is what the sources that were asked gave, and `referred` those that are versioned where they lie, on
+    their way from access to data.
     """
 
     root: Path
@@ -37,6 +39,7 @@ class Context:
     command: tuple[str, ...]
     done: dict[str, Document] = field(default_factory=dict)
     asked: dict[str, FileEntry] = field(default_factory=dict)
+    referred: dict[str, Pinned] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def _sheets(
     found = []
     for snapshot, contract in zip(snapshots, contracts, strict=True):
         ((path, entry),) = snapshot.files.items()
-        if entry.size > sheet.LARGEST:
+        if entry.size > sheet.LARGEST or not store.holds(entry.blob):
             return None
         try:
             found.append(sheet.read(store.path(entry.blob), path, contract.dialect))

@@ -15,12 +15,14 @@ from replay.errors import StoreError
 from replay.layers import inputs
 from replay.layers.access import Access
 from replay.layers.base import Context, Layer, Workspace
-from replay.layers.data import Data, DataLayer
+from replay.layers.data import Data, DataLayer, referring
 from replay.layers.follow import folded, following
 from replay.layers.model import Model
 from replay.layers.pipeline import Pipeline
 from replay.layers.runtime import Runtime, RuntimeLayer
 from replay.layers.schema import Schema, SchemaLayer
+from replay.references.base import Ground
+from replay.references.pin import Standing, ready, standing
 from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
 from replay.store.base import BlobRef, Store
 
@@ -63,14 +65,19 @@ def keep(release: Release, store: Store) -> str:
 
 
 def blobs(release: Release, store: Store) -> list[BlobRef]:
-    """Return all that a state refers to: its layers, their contents, and its base where the store keeps that."""
+    """Return all that a state refers to: its layers, their contents, and its base where the store keeps that.
+
+    Inputs that are only referred to, and not here, are left out.
+    """
     found: list[BlobRef] = []
+    data = cast("DataLayer", release.layers["data"])
+    left = {files[path].blob for _, reference, files in referring(data) for path in reference.parts}
     for name in LAYERS:
         document = release.layers[name]
         encoded = document.encode()
         kind = f"application/vnd.replay.layer.{name}.v1+json"
         found.append(BlobRef(of_bytes(encoded), len(encoded), kind, name))
-        found.extend(REGISTRY[name].blobs(document))
+        found.extend(ref for ref in REGISTRY[name].blobs(document) if ref.digest not in left or store.has(ref.digest))
         if isinstance(document, RuntimeLayer) and document.base.image:
             found.extend(kept.refs(document.base.image, store))
     return found
@@ -164,6 +171,20 @@ class Pair:
                 own = frozenset(change for change in taken if Change(name=change).layer in together)
                 layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
         return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)
+
+
+def fetch(release: Release, ground: Ground, store: Store) -> None:
+    """Fetch the inputs that are only referred to, hashed against what was pinned; `store` lends them.
+
+    Raises InputError where a reference no longer resolves.
+    """
+    ready(referring(cast("DataLayer", release.layers["data"])), ground, store)
+
+
+def standings(release: Release, ground: Ground, store: Store) -> dict[str, Standing]:
+    """Return of every input that refers to a version whether that still resolves."""
+    found = referring(cast("DataLayer", release.layers["data"]))
+    return {name: standing(reference, files, ground, store) for name, reference, files in found}
 
 
 def workspace(release: Release) -> Workspace:

@@ -68,7 +68,8 @@ def contract_of(snapshot: Snapshot, store: Store) -> Contract:
     if snapshot.kind == "file":
         ((path, entry),) = snapshot.files.items()
         return concluded(_profile(path, entry, store))
-    parts = {path: entry for path, entry in snapshot.files.items() if PurePosixPath(path).name[0] not in "._"}
+    own = snapshot.files if snapshot.reference is None else snapshot.reference.parts  # of a table, less its log
+    parts = {path: snapshot.files[path] for path in own if PurePosixPath(path).name[0] not in "._"}
     formats = {format_of(path)[0] for path in parts}
     if len(formats) != 1 or not formats <= TABLES:
         return Contract(format="folder")

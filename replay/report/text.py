@@ -9,6 +9,7 @@ from replay.compare.difference import Difference
 from replay.digest import short
 from replay.layers.release import Release
 from replay.record import RunRecord
+from replay.references.pin import Standing
 from replay.report import packages
 from replay.rerun import OTHER_HOST, Rerun, ending
 from replay.state import LAYERS, Change
@@ -105,7 +106,7 @@ def log(entries: Iterable[RunEntry], tags: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(table(rows, ["run", "when (UTC)", "job", "why", "exit", "engine", "state", "tags"]))
 
 
-def state(release: Release, record: RunRecord | None) -> str:
+def state(release: Release, record: RunRecord | None, references: Mapping[str, Standing]) -> str:
     """Return what `replay show` prints."""
     lines = [run_line(record)] if record else []
     if record:
@@ -120,6 +121,7 @@ def state(release: Release, record: RunRecord | None) -> str:
         lines += packages.lines(record.packages)
     lines.append(f"state  {release.state.id}")
     lines += [f"  {name:9}{short(release.state.layers[name])}" for name in LAYERS]
+    lines += [f"input  {clip(name)}: {clip(found.words(), 300)}" for name, found in references.items()]
     return "\n".join(lines)
 
 

@@ -71,6 +71,17 @@ class Store(Protocol):
         """Keep several files, read side by side; return their entries in the same order."""
         ...
 
+    def lend(self, path: Path) -> FileEntry:
+        """Hold a file's content as long as this process needs it: `get` and `path` find it, no state may rest on it.
+
+        For content that is only referred to: `has` does not count it, and nothing of it stays.
+        """
+        ...
+
+    def holds(self, digest: str) -> bool:
+        """Whether a blob is here or lent."""
+        ...
+
     def get(self, digest: str) -> bytes:
         """Return a blob's bytes. Raises NotFound or CorruptBlob."""
         ...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from replay.store.documents import (
     read_state,
     require,
 )
-from replay.store.files import locked, storing, write_whole
+from replay.store.files import locked, remove_tree, storing, write_whole
 from replay.store.packs import put_files
 from replay.store.refs import shown
 from replay.store.runlog import RunLog
@@ -55,6 +57,8 @@ class FolderStore:
         self._blobs = Blobs(root / "blobs/sha256", self._work, root)
         self._catalogue = Catalogue(root, lock, self._work)
         self._log = RunLog(root / "runs.jsonl", lock)
+        self._lent: Blobs | None = None
+        self._guard = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, create: bool = True) -> FolderStore:
@@ -85,13 +89,25 @@ class FolderStore:
         """See Store. Raises InputError where one cannot be read or changes meanwhile."""
         return put_files(self._blobs, paths)
 
+    def lend(self, path: Path) -> FileEntry:
+        """See Store. Raises InputError where `path` cannot be read or changes meanwhile."""
+        with self._guard:
+            if self._lent is None:
+                self._lent = Blobs(self.scratch("lent"), self._work)
+                weakref.finalize(self, remove_tree, self._lent.folder)
+        return self._lent.put_file(path)
+
+    def holds(self, digest: str) -> bool:
+        """See Store."""
+        return self._where(digest).size(digest) is not None
+
     def get(self, digest: str) -> bytes:
         """See Store."""
-        return self._blobs.get(digest)
+        return self._where(digest).get(digest)
 
     def path(self, digest: str) -> Path:
         """See Store."""
-        return self._blobs.path(digest)
+        return self._where(digest).path(digest)
 
     def has(self, digest: str) -> bool:
         """See Store."""
@@ -169,6 +185,10 @@ class FolderStore:
     def fsck(self) -> list[Finding]:
         """See Store."""
         return fsck.check(self._blobs, self._catalogue, self._log, self._work)
+
+    def _where(self, digest: str) -> Blobs:
+        lent = self._lent
+        return lent if lent and self._blobs.size(digest) is None and lent.size(digest) is not None else self._blobs
 
     def _target(self, descriptor: oci.Descriptor) -> Resolved:
         manifest = read_manifest(descriptor.digest, self.get(descriptor.digest))

@@ -22,6 +22,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
+        self._lent: dict[str, bytes] = {}
         self._states: dict[str, tuple[BlobRef, ...]] = {}
         self._log: list[RunEntry] = []
         self._tags: dict[str, Resolved] = {}
@@ -46,9 +47,21 @@ class MemoryStore:
         """See Store. Raises InputError where one cannot be read."""
         return [self.put_file(path) for path in paths]
 
+    def lend(self, path: Path) -> FileEntry:
+        """See Store. Raises InputError where `path` cannot be read."""
+        here = dict(self.blobs)
+        entry = self.put_file(path)
+        if entry.blob not in here:
+            self._lent[entry.blob] = self.blobs.pop(entry.blob)
+        return entry
+
+    def holds(self, digest: str) -> bool:
+        """See Store."""
+        return digest in self.blobs or digest in self._lent
+
     def get(self, digest: str) -> bytes:
         """See Store."""
-        data = self.blobs.get(digest)
+        data = self.blobs.get(digest, self._lent.get(digest))
         if data is None:
             raise documents.no_blob(digest)
         if of_bytes(data) != digest:

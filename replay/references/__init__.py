@@ -1,0 +1,1 @@
+"""Inputs that are versioned where they lie: referred to by version and content instead of copied."""
