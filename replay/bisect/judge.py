@@ -177,8 +177,10 @@ def _to_mend(name: str, before: str | None) -> str:
     """Say what a condition was where one word tells it: a version or a value can be put back as it stands."""
     if name == CLOCK:
         return f"{name} (hand the job its date as a parameter; it was {before})"
-    told = name.startswith(("runtime/packages/", "runtime/env/"))
-    return f"{name} (it was {before if before is not None else 'absent'})" if told else name
+    told = name.startswith(("runtime/base", "runtime/packages/", "runtime/env/"))
+    # Of a base its name, system and Python; the rest is a list of OS packages.
+    was = before.split("; ")[0] if before is not None and name == "runtime/base" else before
+    return f"{name} (it was {was if was is not None else 'absent'})" if told else name
 
 
 def _tried(evidence: Evidence) -> tuple[Tried, ...]:

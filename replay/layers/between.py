@@ -10,6 +10,7 @@ from replay.layers.cell_shares import VALUES, Cells, shared_out
 from replay.layers.contract import Contract
 from replay.layers.contract_changes import Partners, contract_changes, escaped
 from replay.layers.hybrid import Hybrid, Pairing
+from replay.layers.moved import detailed
 from replay.layers.moved import moved as told
 from replay.layers.sheet import Sheet
 from replay.state import Change
@@ -83,6 +84,9 @@ class Comparison:
         cells = Cells(good, bad.take(self.partner))
         there = pc.is_valid(self.partner)
         shares = shared_out(cells, wanted, pair.good, pair.bad, there)
+        for part, mask in shares.items():
+            if part in {"nulls", "type"}:
+                listed[names[part]] = detailed(listed[names[part]], part, cells, mask)
         moved = None
         if VALUES in shares:
             before, after = told(cells, shares[VALUES])

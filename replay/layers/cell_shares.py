@@ -70,7 +70,7 @@ def shared_out(
             rest = pc.and_not(rest, own)
 
     if "nulls" in listed:
-        take("nulls", pc.or_(_void(cells.good), _void(cells.bad)))
+        take("nulls", pc.or_(void(cells.good), void(cells.bad)))
     if not pa.types.is_large_string(cells.good.type) or not pa.types.is_large_string(cells.bad.type):
         if {"type", "categories"} & set(listed):
             take("type" if "type" in listed else "categories", rest)
@@ -85,7 +85,8 @@ def shared_out(
     return found
 
 
-def _void(cells: pa.Array) -> pa.Array:
+def void(cells: pa.Array) -> pa.Array:
+    """Return where there is nothing, or what readers take for nothing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -99,7 +100,7 @@ def _unknown(cells: pa.Array, column: Column) -> pa.Array:
     import pyarrow.compute as pc
 
     known = pa.array(sorted(column.categories or {}), pa.large_string())
-    return pc.and_not(pc.invert(pc.is_in(cells, known)), _void(cells))
+    return pc.and_not(pc.invert(pc.is_in(cells, known)), void(cells))
 
 
 def _of_type(cells: Cells) -> pa.Array:

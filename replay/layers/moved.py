@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from replay.compare.distribution import Shift, shift
 from replay.compare.text import figure
-from replay.layers.cell_shares import NUMBER, Cells
+from replay.layers.cell_shares import NUMBER, Cells, void
 from replay.layers.contract_changes import Partners, quoted
 from replay.layers.sheet import Sheet
+from replay.state import Change
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,46 @@ def moved(cells: Cells, mask: pa.Array) -> tuple[str, str]:
     rule = _rule(before, after)
     told = f"mean {figure(mean2)}{percent}{rule}{psi(cells.good, cells.bad)}; {many}"
     return f"mean {figure(mean)}", told
+
+
+def detailed(change: Change, part: str, cells: Cells, mask: pa.Array) -> Change:
+    """Return the change of a column's `nulls` or `type` with what became of the cells under `mask`.
+
+    Of nulls, the one value that stands in their place (`-1`); of cells of another type, how they are written now or,
+    where these are other numbers, what they became.
+    """
+    import pyarrow.compute as pc
+
+    if part == "nulls":
+        pairs = ((cells.good, cells.bad), (cells.bad, cells.good))
+        sides = [_instead(mine, pc.and_(mask, void(others))) for mine, others in pairs]
+    else:
+        sides = _renumbered(Cells(cells.good.filter(mask), cells.bad.filter(mask)))
+    before, after = (f"{text}{more}" for text, more in zip((change.before, change.after), sides, strict=True))
+    return change.model_copy(update={"before": before, "after": after})
+
+
+def _instead(cells: pa.Array, mask: pa.Array) -> str:
+    """Name the one value that half of these cells or more have where the other side has nothing, "" without one."""
+    import pyarrow.compute as pc
+
+    found = cells.filter(mask)
+    (most,) = pc.mode(found.dictionary_encode().indices, 1).to_pylist() if len(found) > 1 else [None]
+    if most is None or most["count"] * 2 < len(found):
+        return ""
+    value = found.dictionary_encode().dictionary[most["mode"]].as_py()
+    return "" if value is None else f" ({quoted(str(value))} in {most['count']:,} of these cells)"
+
+
+def _renumbered(cells: Cells) -> list[str]:
+    """Say what numbers were and became; of the same numbers, and of anything else, how the first is written."""
+    import pyarrow.compute as pc
+
+    sides = [numbers(side) for side in (cells.good, cells.bad)]
+    if any(side.null_count for side in sides) or sides[0].equals(sides[1]):
+        examples = [str(side[0].as_py()) for side in (cells.good, cells.bad)]
+        return ["", ""] if examples[0] == examples[1] else [f", as {quoted(example)}" for example in examples]
+    return [f", {text}" for text in moved(cells, pc.is_valid(sides[0]))]
 
 
 def psi(good: pa.Array, bad: pa.Array) -> str:

@@ -287,3 +287,32 @@ def test_a_folder_that_lost_a_file_says_which() -> None:
     assert change.before is not None and change.before.startswith("3 files, 15 bytes, ")
     assert change.before.endswith(", 3.csv among them")
     assert change.after is not None and change.after.startswith("2 files, 10 bytes, ")
+
+
+@pytest.mark.parametrize(
+    ("calls", "before", "after"),
+    [
+        (lambda calls: "" if calls == "7" else calls, None, None),
+        (lambda calls: f"{calls}.0", "int, as '0'", "float, as '0.0'"),
+        (lambda calls: f"{int(calls) / 8:.3f}", "int, mean 24", "float, mean 3 (-87.5 %), each x 0.125"),
+        (lambda calls: f"{calls} calls", "int, as '0'", "text, as '0 calls'"),
+    ],
+)
+def test_a_column_of_another_type_shows_what_became_of_its_cells(
+    calls: Callable[[str], str], before: str | None, after: str | None
+) -> None:
+    rows = customers()
+    good, bad = views(csv(rows)), views(csv([{**row, "calls": calls(row["calls"])} for row in rows]))
+    retyped = [change for change in changes(good, bad, STORE) if change.name.endswith("/type")]
+
+    assert [change.before for change in retyped] == ([before] if before else [])
+    assert all(change.after is not None and change.after.startswith(str(after)) for change in retyped)
+
+
+def test_what_stands_in_place_of_nulls_is_told() -> None:
+    rows = [{**row, "calls": "" if number % 4 == 0 else row["calls"]} for number, row in enumerate(customers(200))]
+    good, bad = views(csv(rows)), views(csv([{**row, "calls": row["calls"] or "-1"} for row in rows]))
+    (change,) = changes(good, bad, STORE)
+
+    assert change.name == "schema/customers/calls/nulls"
+    assert (change.before, change.after) == ("25.0 % null", "no nulls ('-1' in 50 of these cells)")
