@@ -62,7 +62,7 @@ def declaration(incident: Path, side: str, place: Path, env: list[str]) -> str:
     lines = [
         f'[job]\nname = "{incident.name}"\ncommand = ["{runner}", "{script}", "data", "out/scores.csv"]\n',
         f'[runtime]\nbase = "replay-base:{base}"\nrequirements = "requirements.txt"\nenv = {json.dumps(names)}\n',
-        f"[pipeline]\npaths = {json.dumps(sorted(p.name for p in place.iterdir() if p.suffix in {'.py', '.sh'}))}\n",
+        f"[pipeline]\npaths = {json.dumps(sorted(p.name for p in place.iterdir() if p.suffix in CODE))}\n",
     ]
     models = sorted(f"data/{path.name}" for path in (place / "data").glob("model*"))
     if models:
