@@ -10,6 +10,7 @@ import csv
 import io
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
@@ -91,7 +92,8 @@ def _add(found: Found, files: Files, debian: _Debian, info: str, paths: Sequence
         return
     one = Distribution(_normal(name), version, site, info, metadata=metadata or b"")
     one.files = _listed(files, one) or debian.beside(info, paths)
-    one.files |= {path: one.files.get(path) for path in paths if path == info or path.startswith(f"{info}/")}
+    own = paths[bisect_left(paths, f"{info}/") : bisect_left(paths, f"{info}0")]  # "0" is what comes after "/"
+    one.files |= {path: one.files.get(path) for path in ([info] if info in paths else own)}
     one.scripts = frozenset(_entry_points(read(files, f"{info}/entry_points.txt") or b""))
     known = found.distributions.get(one.name)
     if known is not None:
