@@ -33,7 +33,7 @@ SAME_INPUTS = [name for name in NAMES if name.split("-")[0] in {"pipeline", "run
 
 ASKED = {
     *("schema-new-segment", "schema-type-coerced", "schema-null-rate", "pipeline-normalisation", "pipeline-imputation"),
-    *("runtime-library", "runtime-env", "access-denied", "model-swapped", "data-drift", "both", "nondeterministic"),
+    *("runtime-library", "runtime-env", "access-denied", "access-masked-view", "model-swapped", "data-drift", "both", "nondeterministic"),
     *("runtime-clock", "runtime-base", "two-layers-one-guilty", "two-layers-both-guilty"),
 }
 SHARED_BY_DRIFT = ("segment", "region", "contract", "plan_code", "complaints")

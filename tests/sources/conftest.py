@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.server
+import os
+import shutil
+import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import files
 from pathlib import Path
 
 import pytest
@@ -27,6 +32,25 @@ def postgres() -> Iterator[PrivatePostgres]:
             yield server
     except PostgresMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with a PostgreSQL driver and nothing else: what is bound `--here` is kept, all of it."""
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    for name in ("psycopg", "psycopg-binary", "typing-extensions"):
+        for file in files(name) or []:
+            (site / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), site / file)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _inside(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the jobs in that environment, as a caller who activated it."""
+    monkeypatch.setenv("PATH", f"{environment}/bin:{os.environ['PATH']}")
 
 
 @dataclass
@@ -86,7 +110,7 @@ class Place:
     def declare(self, job: str, services: str, runtime: str = "") -> None:
         (self.root / "job.py").write_text(job)
         (self.root / "replay.toml").write_text(
-            f'[job]\nname = "score"\ncommand = ["{sys.executable}", "job.py"]\n[runtime]\n{runtime}\n'
+            f'[job]\nname = "score"\ncommand = ["python", "job.py"]\n[runtime]\n{runtime}\n'
             f'[pipeline]\npaths = ["job.py"]\n{services}\n[outputs.scores]\npath = "out/scores.csv"\nkey = "id"\n'
         )
 
