@@ -17,6 +17,10 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
+VERSIONED = ("delta:", "iceberg:", "s3:")
+"""How the uri of an input begins that is versioned where it lies."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -133,6 +137,8 @@ class Source(_Table):
     def _askable(self) -> Self:
         if self.uri is None and (self.query or self.headers):
             raise ValueError("query and headers need the uri of a source that can be asked")
+        if self.uri is not None and self.uri.startswith(VERSIONED) and (self.query or self.headers):
+            raise ValueError(f"{self.uri.partition(':')[0]} is read as it is: it takes no query and no headers")
         database = self.uri is not None and not self.uri.startswith(("http:", "https:")) and not self.headers
         if database and self.query and not (self.key or re.search(r"\border\s+by\b", self.query, re.IGNORECASE)):
             raise ValueError("the rows of a query need an order: a key, or ORDER BY in the query")

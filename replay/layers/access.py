@@ -147,6 +147,9 @@ def answered(name: str, source: Source, context: Context) -> Answer:
                 cause="a versioned source is read with the credentials of the environment, not with its uri",
                 do=f"take {variable} out of the uri, or out of [runtime] secrets",
             )
+    plain = ask(context.root, source.path) if source.uri is None else None
+    if plain is not None and plain.answer in {"denied", "partial"}:
+        return plain  # a table of which some is withheld is the files that can be read
     ground = Ground(context.root, context.environ)
     if origin := origin_of(name, source, ground):
         return _referred(name, source, origin, context)
@@ -156,8 +159,8 @@ def answered(name: str, source: Source, context: Context) -> Answer:
             cause="no version of it is known, or it was changed since it was recorded (dvc, git-LFS)",
             do="leave `copy` out, or record the change first (`dvc add`, `git add`)",
         )
-    if source.uri is None:
-        return ask(context.root, source.path)
+    if plain is not None:
+        return plain
     secrets = {name: context.environ[name] for name in context.config.runtime.secrets if context.environ.get(name)}
     told = Question(name, source, context.root, context.environ, secrets, context.store).ask()
     if told.content is not None:
@@ -166,7 +169,7 @@ def answered(name: str, source: Source, context: Context) -> Answer:
         path=source.path,
         kind="file",
         answer=told.answer,
-        uri=shown_uri(source.uri),
+        uri=shown_uri(source.uri or ""),
         principal=told.principal,
         said=told.words,
         relations=told.relations,

@@ -83,7 +83,7 @@ def _mixed(name: str, good: Views, hybrid: Hybrid, taken: frozenset[str], store:
             cause="its cells do not fit into one stored type",
             do="nothing; this mix is left out of the search",
         ) from None
-    return snapshot.model_copy(update={"files": dict.fromkeys(snapshot.files, entry)})
+    return snapshot.model_copy(update={"files": dict.fromkeys(snapshot.files, entry), "reference": None})
 
 
 _known: OrderedDict[tuple[str, ...], Between] = OrderedDict()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from replay.config import Source
+from replay.config import VERSIONED, Source
 from replay.digest import canonical, of_bytes
 from replay.errors import InputError, ReplayError
 from replay.references import dvc, gitlfs
@@ -28,7 +28,7 @@ LOCAL, REMOTE = {"delta": "version", "iceberg": "snapshot"}, ("s3",)
 
 def is_reference(uri: str) -> bool:
     """Whether a declared uri names a versioned source rather than one that is asked a query."""
-    return uri.partition(":")[0] in {*LOCAL, *REMOTE}
+    return uri.startswith(VERSIONED)
 
 
 def origin_of(name: str, source: Source, ground: Ground) -> Origin | None:

@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from replay.errors import InputError
+from replay.errors import ConfigError, InputError
 from replay.references.delta import Delta
 from tests.references.conftest import Place
 
@@ -176,6 +176,22 @@ def test_binding_twice_is_the_same_state(place: Place) -> None:
     place.declare(DECLARED)
     state = place.bind()
     assert place.bind() == state == place.release(state).state.id
+
+
+def test_a_table_that_may_not_be_read_is_an_answer_of_access(place: Place) -> None:
+    write(place, {1: 0.5})
+    place.declare(DECLARED)
+    good = place.bind()
+    (place.root / "data/customers").chmod(0)
+    bad = place.bind()
+    (place.root / "data/customers").chmod(0o755)
+    assert list(place.moved(good, bad)) == ["access/customers"]
+
+
+def test_a_table_takes_no_query(place: Place) -> None:
+    place.declare('path = "data/customers"\nuri = "delta:lake"\nquery = "SELECT 1 ORDER BY 1"')
+    with pytest.raises(ConfigError, match="delta is read as it is"):
+        place.bind()
 
 
 @pytest.mark.parametrize("damage", ["{", "[]\n", '{"add": 3}\n', '{"add": {"path": "../../../etc/passwd"}}\n', ""])

@@ -10,6 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from replay.errors import ConfigError, InputError
+from replay.layers.release import Pair, fetch, keep, load
+from replay.references.base import Ground
 from tests.references.conftest import Place
 
 DECLARED = 'path = "data/customers.csv"\nuri = "s3://lake/customers.csv"\nkey = "id"'
@@ -87,7 +89,23 @@ def test_what_moved_is_told_cell_by_cell(place: Place, lake: Any, environ: dict[
     place.declare(DECLARED)
     good = place.bind(environ)
     put(lake, "id,x\n1,2\n2,5\n")
-    assert list(place.moved(good, place.bind(environ))) == ["data/customers/x"]
+    bad = place.bind(environ)
+    assert list(place.moved(good, bad)) == ["data/customers/x"]
+
+
+def test_a_mix_of_two_versions_is_neither(place: Place, lake: Any, environ: dict[str, str]) -> None:
+    put(lake, "id,x,y\n1,2,2\n2,2,2\n")
+    place.declare(REFERRED)
+    good = place.bind(environ)
+    put(lake, "id,x,y\n1,2,3\n2,5,3\n")
+    bad = place.bind(environ)
+    store = place.store
+    sides = [load(store, state) for state in (good, bad)]
+    for side in sides:
+        fetch(side, Ground(place.root, environ), store)
+    mixed = keep(Pair(*sides, store).mix(frozenset({"data/customers/x"})), store)
+    assert text(place, mixed, {}) == "id,x,y\n1,2,2\n2,5,2\n"
+    assert place.snapshot(mixed).reference is None
 
 
 def test_a_version_that_is_named_is_the_one_that_is_read(place: Place, lake: Any, environ: dict[str, str]) -> None:

@@ -108,6 +108,18 @@ class StoreContract:
         assert len({entry.blob for entry in entries}) == 2
         assert store.fsck() == []
 
+    def test_what_is_lent_is_found_and_no_state_may_rest_on_it(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "lent").write_bytes(b"lent")
+        entry = store.lend(tmp_path / "lent")
+        assert store.get(entry.blob) == store.path(entry.blob).read_bytes() == b"lent"
+        assert (store.holds(entry.blob), store.has(entry.blob)) == (True, False)
+        state = store.state(add_state(store))
+        with pytest.raises(NotFound):
+            store.add_state(state, [BlobRef(entry.blob, entry.size, "text/plain", "lent")])
+        assert store.fsck() == []
+        assert store.put(b"lent").blob == entry.blob
+        assert store.has(entry.blob)
+
     def test_a_path_is_read_only_and_the_same_everywhere(self, store: Store) -> None:
         info = store.path(store.put(b"wheel").blob).stat()
         assert stat.S_IMODE(info.st_mode) == 0o444
