@@ -251,6 +251,19 @@ class Fsck(_Printed):
     findings: list[StoreFinding]
 
 
+class Gc(_Printed):
+    """`replay gc --json`."""
+
+    dry_run: bool = Field(description="whether nothing was removed, only looked at")
+    runs: list[Digest] = Field(description="the runs that were dropped from the log")
+    states: list[Digest] = Field(description="the states that no run and no tag was left of")
+    blobs: int = Field(description="how many files of blobs nothing needed")
+    blob_bytes: int
+    cache_bytes: int = Field(description="with --caches")
+    images: list[str] = Field(description="with --engine: the images that were removed from the engine")
+    images_in_use: list[str] = Field(description="with --engine: those that a container uses")
+
+
 SCHEMAS: dict[str, type[BaseModel]] = {
     "state": ReleaseState,
     "run-record": RunRecord,
@@ -277,6 +290,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "cli-plan": Plan,
     "cli-doctor": Doctor,
     "cli-fsck": Fsck,
+    "cli-gc": Gc,
 }
 """Every schema by name. `cli-verdict` is what `bisect` and `verify` print."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from replay.cli import carrying, comparing, finding, house, images, locking, runs
+from replay.cli import carrying, comparing, finding, house, images, keeping, locking, runs
 
 if TYPE_CHECKING:
     from replay.errors import ReplayError
@@ -44,6 +44,7 @@ for command in (
     house.doctor,
     house.demo,
     house.fsck,
+    keeping.gc,
 ):
     app.command()(command)
 app.command("replay", hidden=True)(comparing.rerun)

@@ -77,6 +77,29 @@ class Warehouse:
                 return False
         return True
 
+    def named(self, repository: str) -> list[str]:
+        """Return the names of the images `REPOSITORY:…` that are here. Raises EngineError."""
+        with engine_errors(repository):
+            images = self._connect().images()
+        # Podman puts `localhost/` before a name that has no registry.
+        names = (name for image in images for name in image.get("RepoTags") or ())
+        return sorted(name for name in names if name.removeprefix("localhost/").startswith(f"{repository}:"))
+
+    def remove(self, name: str) -> bool:
+        """Remove an image's name, and the image with its last; return False where a container uses it."""
+        from docker.errors import APIError, ImageNotFound
+
+        with engine_errors(name):
+            try:
+                self._connect().remove_image(name)
+            except ImageNotFound:
+                return True
+            except APIError as error:
+                if error.status_code == 409:
+                    return False
+                raise
+        return True
+
     def load(self, archive: Iterable[bytes], image: str) -> None:
         """Take in an archive, in the form of `docker save`, that holds the image of this id.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,17 @@ class Finding:
 
     what: str
     fatal: bool
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a collection removed, or would: runs and states by id, files of blobs and caches by number and bytes."""
+
+    runs: tuple[str, ...]
+    states: tuple[str, ...]
+    blobs: int
+    blob_bytes: int
+    cache_bytes: int
 
 
 @dataclass(frozen=True)
@@ -148,4 +159,13 @@ class Store(Protocol):
 
     def fsck(self) -> list[Finding]:
         """Check everything: blobs, manifests, log, tags. An empty list means sound."""
+        ...
+
+    def collect(self, drop: Collection[str] | None = None, *, dry_run: bool = False, caches: bool = False) -> Collected:
+        """Remove every blob that no tag, run or state needs; with `caches` all that `cache` handed out as well.
+
+        `drop` names runs to forget first; those that a tag points at stay. With them goes, if only an empty `drop`
+        is given, each state that no run and no tag is left of. Nothing is removed with `dry_run`, nor where another
+        process uses the store or a reference cannot be followed (StoreError).
+        """
         ...

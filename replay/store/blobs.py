@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -134,6 +134,28 @@ class Blobs:
         except OSError:
             return None
         return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Yield the digest and size in bytes of every file among the blobs. Raises OSError."""
+        for path in self.folder.iterdir():
+            digest = f"sha256:{path.name}"
+            if (size := self.own_size(digest)) is not None:
+                yield digest, size
+
+    def files_of(self, digest: str) -> frozenset[str]:
+        """Return the digests of the files in which a blob's bytes lie: what must stay where the blob does."""
+        return frozenset((digest,)) if self.own_size(digest) is not None else self.pieces.sources(digest)
+
+    def retain(self, needed: Collection[str]) -> None:
+        """Forget what blobs are made of that are not among `needed`. Raises OSError."""
+        self.pieces.retain(needed)
+
+    def remove(self, digest: str) -> None:
+        """Remove a file among the blobs; the caller knows that nothing needs it. Raises OSError."""
+        self._verified.pop(digest, None)
+        self._file(digest).unlink(missing_ok=True)
+        if self._chunks is not None:
+            self._chunks.forget(digest)
 
     def _file(self, digest: str) -> Path:
         return self.folder / digest.removeprefix("sha256:")

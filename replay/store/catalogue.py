@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from replay.errors import StoreError
 from replay.store.documents import no_state
-from replay.store.files import locked, storing, write_whole
+from replay.store.files import locked, storing, sync_folder, write_whole
 from replay.store.oci import Descriptor, Index
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
@@ -53,6 +53,12 @@ class Catalogue:
         with storing("list the states"):
             names = [path.name for path in self.states.iterdir()]
         yield from filter(DIGEST.fullmatch, (f"sha256:{name}" for name in names))
+
+    def remove(self, state_ids: Iterable[str]) -> None:
+        """Forget states, durably; the caller knows that nothing points at them. Raises OSError."""
+        for state_id in state_ids:
+            self._file(state_id).unlink(missing_ok=True)
+        sync_folder(self.states)
 
     def tags(self) -> dict[str, Descriptor]:
         """Return each tag's descriptor (annotated with the run, where the tag is a run's). Raises StoreError."""

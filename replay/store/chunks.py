@@ -70,6 +70,10 @@ class ChunkIndex:
             with suppress(OSError):
                 os.utime(self._file(blob))
 
+    def forget(self, blob: str) -> None:
+        """Drop what is known of a blob that is gone. Raises OSError."""
+        self._file(blob).unlink(missing_ok=True)
+
     def _file(self, blob: str) -> Path:
         return self.folder / blob.removeprefix("sha256:")
 

@@ -6,17 +6,19 @@ import json
 import re
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from replay.digest import canonical
 from replay.errors import NotFound, StoreError
 from replay.record import RunRecord
 from replay.state import FileEntry, ReleaseState
-from replay.store import fsck, oci, refs
-from replay.store.base import BlobRef, Finding, Resolved, RunEntry
+from replay.store import fsck, oci, refs, usage
+from replay.store.base import BlobRef, Collected, Finding, Resolved, RunEntry
 from replay.store.blobs import Blobs
 from replay.store.catalogue import Catalogue
+from replay.store.collect import Collector
 from replay.store.documents import (
     check_run_of,
     line_of,
@@ -37,6 +39,7 @@ FORMAT = "replay.store/1"
 MARKER = "store.json"
 LOCK = "lock"
 FOLDERS = ("blobs/sha256", "states", "tmp", "cache")
+PARTS = ("pieces", "chunks")
 FILES = {
     "oci-layout": oci.LAYOUT,
     "index.json": oci.Index().encode(),
@@ -53,6 +56,8 @@ class FolderStore:
     def __init__(self, root: Path) -> None:
         lock = root / LOCK
         self.root = root
+        with storing("open the store"):
+            self._usage = usage.Usage.of(root)
         self._work = Work(root / "tmp", lock)
         self._blobs = Blobs(root / "blobs/sha256", self._work, root)
         self._catalogue = Catalogue(root, lock, self._work)
@@ -186,6 +191,13 @@ class FolderStore:
         """See Store."""
         return fsck.check(self._blobs, self._catalogue, self._log, self._work)
 
+    def collect(self, drop: Collection[str] | None = None, *, dry_run: bool = False, caches: bool = False) -> Collected:
+        """See Store."""
+        collector = Collector(self._blobs, self._catalogue, self._log, self._work, self.root / "cache")
+        with storing("collect what is not needed"), nullcontext() if dry_run else self._usage.alone():
+            _check_known(self.root)
+            return collector.collect(drop, dry_run=dry_run, caches=caches)
+
     def _where(self, digest: str) -> Blobs:
         lent = self._lent
         return lent if lent and self._blobs.size(digest) is None and lent.size(digest) is not None else self._blobs
@@ -193,6 +205,17 @@ class FolderStore:
     def _target(self, descriptor: oci.Descriptor) -> Resolved:
         manifest = read_manifest(descriptor.digest, self.get(descriptor.digest))
         return Resolved(state=manifest.config.digest, run=descriptor.annotation(oci.RUN))
+
+
+def _check_known(root: Path) -> None:
+    """Raise StoreError where a store holds what this version does not know: it may refer to blobs."""
+    known = {*(name.partition("/")[0] for name in FOLDERS), *FILES, LOCK, usage.FILE, *PARTS}
+    if strange := sorted(path.name for path in root.iterdir() if path.name not in known):
+        raise StoreError(
+            f"nothing was removed: the store holds '{shown(strange[0])}', which this version does not know",
+            cause="a newer version of Replay wrote it, or somebody put it there",
+            do="update Replay, or move it elsewhere",
+        )
 
 
 def _create(root: Path, create: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from replay.digest import of_bytes
@@ -13,8 +13,9 @@ from replay.errors import CorruptBlob, InputError
 from replay.record import RunRecord
 from replay.state import FileEntry, ReleaseState
 from replay.store import documents, refs
-from replay.store.base import BlobRef, Finding, Resolved, RunEntry
+from replay.store.base import BlobRef, Collected, Finding, Resolved, RunEntry
 from replay.store.blobs import MODE, MTIME
+from replay.store.files import remove_tree
 
 
 class MemoryStore:
@@ -146,6 +147,29 @@ class MemoryStore:
     def fsck(self) -> list[Finding]:
         """See Store."""
         return [Finding(problem, fatal=True) for problem in self._problems()]
+
+    def collect(self, drop: Collection[str] | None = None, *, dry_run: bool = False, caches: bool = False) -> Collected:
+        """See Store."""
+        gone = {line.run for line in self._log} & set(drop or ()) - {target.run for target in self._tags.values()}
+        left = [line for line in self._log if line.run not in gone]
+        used = {line.state for line in left} | {target.state for target in self._tags.values()}
+        lost = sorted(self._states.keys() - used) if drop is not None else []
+        needed = set[str]()
+        for state_id in self._states.keys() - set(lost):
+            needs = documents.needs_of_state(self.state(state_id), self._states[state_id])
+            needed |= {state_id, *(need.digest for need in needs)}
+        for line in left:
+            needed |= {line.run, *(need.digest for need in documents.needs_of_run(self.run(line.run)))}
+        garbage = {digest: len(data) for digest, data in self.blobs.items() if digest not in needed}
+        folder = self._subfolder("cache")
+        cached = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if caches else 0
+        if not dry_run:
+            self._log = left
+            self._states = {name: refs for name, refs in self._states.items() if name not in lost}
+            self.blobs = {digest: data for digest, data in self.blobs.items() if digest in needed}
+            if caches:
+                remove_tree(folder)
+        return Collected(tuple(sorted(gone)), tuple(lost), len(garbage), sum(garbage.values()), cached)
 
     def _problems(self) -> Iterator[str]:
         needs: list[documents.Need] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +59,16 @@ class Pieces:
         data = canonical({"format": FORMAT, "sources": sources, "blobs": rows})
         self.folder.mkdir(exist_ok=True)
         write_whole(self.folder / of_bytes(data).removeprefix("sha256:"), data, self._work.temporary())
+
+    def retain(self, needed: Collection[str]) -> None:
+        """Forget the blobs that are not among `needed`, table by table. Raises OSError, StoreError."""
+        self._refresh()
+        for name, table in list(self._known.items()):
+            left = {digest: parts for digest, parts in table.items() if digest in needed}
+            if len(left) < len(table):
+                if left:
+                    self.add(left)
+                (self.folder / name).unlink()
 
     def read(self, digest: str, parts: Parts) -> Iterator[bytes]:
         """Yield a blob's bytes, block by block, not verified. Raises CorruptBlob (cut short), OSError."""

@@ -7,7 +7,7 @@ pass over it and the next append removes it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from replay.digest import canonical
 from replay.errors import StoreError
 from replay.store.base import Finding, RunEntry
-from replay.store.files import locked, storing
+from replay.store.files import locked, storing, write_whole
 from replay.store.refs import shown
 
 BLOCK = 1 << 16
@@ -41,6 +41,11 @@ class RunLog:
                 _append(fd, line)
             finally:
                 os.close(fd)
+
+    def rewrite(self, entries: Iterable[RunEntry], temporary: Path) -> None:
+        """Put these entries in place of all, at once, by way of a temporary file. Raises OSError."""
+        with locked(self._lock):
+            write_whole(self.file, b"".join(map(encoded, entries)), temporary)
 
     def entries(self) -> list[RunEntry]:
         """Return all entries, oldest first. Raises StoreError on a line that cannot be read."""

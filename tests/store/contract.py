@@ -283,6 +283,68 @@ class StoreContract:
             with pytest.raises(ValueError, match="folder"):
                 make(name)
 
+    # -- what nothing needs
+
+    def test_what_nothing_needs_is_collected(self, store: Store, tmp_path: Path) -> None:
+        state = add_state(store)
+        (run,) = add_runs(store, state, 1)
+        alike = os.urandom(24 << 20)  # files that share most of their bytes are not kept in one another's debt
+        files = [tmp_path / "a", tmp_path / "b"]
+        for number, file in enumerate(files):
+            file.write_bytes(alike + bytes([number]) * 1000)
+        garbage, wanted = map(store.put_file, files)
+        ref = BlobRef(wanted.blob, wanted.size, "application/octet-stream", "weights")
+        large = store.add_state(ReleaseState(job="large", outputs={}, layers={}), [ref])
+        would = store.collect(dry_run=True)
+        assert store.has(garbage.blob)
+        done = store.collect()
+        assert done == would
+        assert (done.runs, done.states) == ((), ())
+        assert not store.has(garbage.blob) or done.blobs == 0
+        assert store.get(wanted.blob) == files[1].read_bytes()
+        assert (store.state(state).id, store.run(run).id, store.state(large).id) == (state, run, large)
+        assert store.fsck() == []
+        assert store.collect().blobs == 0
+
+    def test_a_run_that_is_dropped_takes_its_state_along(self, store: Store) -> None:
+        first, second, third = (add_state(store, job) for job in ("churn", "fraud", "price"))
+        (gone,), (tagged,), (kept,) = (add_runs(store, state, 1, n) for n, state in enumerate((first, second, third)))
+        store.tag("prod", Resolved(second, tagged))
+        log = store.run(gone).log
+        done = store.collect({gone, tagged})
+        assert (done.runs, done.states) == ((gone,), (first,))
+        assert [entry.run for entry in store.runs()] == [tagged, kept]
+        assert not store.has(log)
+        for read, digest in ((store.state, first), (store.run, gone)):
+            with pytest.raises(NotFound):
+                read(digest)
+        assert store.resolve("prod") == Resolved(second, tagged)
+        assert store.fsck() == []
+        assert add_state(store) == first  # it can come back
+
+    def test_a_state_without_a_run_stays_until_runs_are_dropped(self, store: Store) -> None:
+        bare, named = add_state(store), add_state(store, "named")
+        store.tag("named", Resolved(named, None))
+        assert store.collect().states == ()
+        assert store.collect(()).states == (bare,)
+        assert store.state(named).id == named
+        assert store.fsck() == []
+
+    def test_caches_go_when_asked(self, store: Store) -> None:
+        (store.cache("trees") / "x").write_text("12345")
+        assert store.collect().cache_bytes == 0
+        assert store.collect(caches=True).cache_bytes == 5
+        assert list(store.cache("trees").iterdir()) == []
+
+    def test_a_pulled_run_says_where_it_is_from_and_is_not_the_last(self, store: Store) -> None:
+        state = add_state(store)
+        (own,) = add_runs(store, state, 1)
+        pulled = store.add_run(record(store, state, 9), origin="registry.example.org/churn:prod")
+        assert [entry.origin for entry in store.runs()] == ["", "registry.example.org/churn:prod"]
+        assert store.resolve("last").run == own
+        assert store.resolve(pulled).run == pulled
+        assert store.fsck() == []
+
     def test_a_used_store_is_sound(self, store: Store) -> None:
         assert store.fsck() == []
         state = add_state(store)
