@@ -26,7 +26,12 @@ def command_test(command: str, store: Store) -> Callable[[RunRecord], Outcome]:
     Exit code 0 is good, 1 is bad, 125 cannot say (as in `git bisect run`). Anything else is the test's own
     failure: ReplayError, because a broken test must not be taken for a verdict.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise _broken(command, str(error)) from None
+    if not words:
+        raise _broken(command, "it is empty")
 
     def test(record: RunRecord) -> Outcome:
         folder = store.scratch("test")
@@ -53,6 +58,6 @@ def command_test(command: str, store: Store) -> Callable[[RunRecord], Outcome]:
 def _broken(command: str, why: str) -> ReplayError:
     return ReplayError(
         f"the test {command!r} broke: {why}",
-        cause="it is not found from a folder with only the outputs, or it fails on its own",
+        cause="it is no command, it is not found from a folder with only the outputs, or it fails on its own",
         do="use absolute paths in it, and exit codes 0 (good), 1 (bad), 125 (cannot say)",
     )

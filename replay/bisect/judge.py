@@ -63,7 +63,7 @@ def _consistent(breaks: Sequence[Taken], mends: Sequence[Taken]) -> bool:
 def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culprit:
     groups = [evidence.groups[name] for name in evidence.groups if name in members]
     alone: Relation = "inseparable" if groups[0].inseparable else "single"
-    joint: Relation = "inseparable" if _only_as_one(members, mends, evidence) else "together"
+    joint: Relation = "inseparable" if _not_told_apart(members, mends, evidence) else "together"
     return Culprit(
         changes=tuple(name for group in groups for name in group.names),
         relation=alone if len(groups) == 1 else joint,
@@ -76,10 +76,16 @@ def _culprit(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> Culp
     )
 
 
-def _only_as_one(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> bool:
-    """Whether no part of a set mends, and mixes that hold some of it and not the rest did not run."""
-    gaps = evidence.found.gaps if evidence.found else ()
-    return members in mends and not any(mend < members for mend in mends) and any(members & {*g.items} for g in gaps)
+def _not_told_apart(members: Taken, mends: Sequence[Taken], evidence: Evidence) -> bool:
+    """Whether a member was not shown to be needed, and a mix that holds some of the set and not the rest did not run.
+
+    Such a member may have had no part in it: it is named with the others, and that it is not told from them.
+    """
+    if all(frozenset({member}) in {mend & members for mend in mends} for member in members):
+        return False
+    outcomes = [found.outcomes for found in (evidence.found, evidence.moved) if found is not None]
+    split = [result for known in outcomes for mix, result in known.items() if mix & members and not members <= mix]
+    return any(result in ("other", "unresolved") for result in split)
 
 
 def _data_culprits(evidence: Evidence) -> list[Culprit]:
@@ -204,7 +210,7 @@ def _tried(evidence: Evidence) -> tuple[Tried, ...]:
 
 def _sentence(execution: Sequence[Culprit], by_data: Sequence[Culprit], evidence: Evidence) -> str:
     independent = len(execution) > 1
-    said = "; ".join(_said(culprit, independent) for culprit in execution)
+    said = "; ".join(_said(culprit, independent, _mending(culprit, evidence)) for culprit in execution)
     parts = (
         [f"{len(execution)} independent causes; revert all of them: {said}" if independent else said] if said else []
     )
@@ -216,13 +222,28 @@ def _sentence(execution: Sequence[Culprit], by_data: Sequence[Culprit], evidence
     return "; and ".join(parts)
 
 
-def _said(culprit: Culprit, independent: bool) -> str:
+def _mending(culprit: Culprit, evidence: Evidence) -> str:
+    """Say what alone mends, of a culprit whose members are not told apart; empty where they are one group."""
+    groups = [group for group in evidence.groups.values() if {*group.names} & {*culprit.changes}]
+    if len(groups) < 2:
+        return ""
+    mends = evidence.found.mends if evidence.found else ()
+    whole = frozenset(group.name for group in groups)
+    least = min((mend for mend in mends if mend <= whole), key=lambda mend: (len(mend), sorted(mend)), default=whole)
+    return "them" if least == whole else " and ".join(group.label for group in groups if group.name in least)
+
+
+def _said(culprit: Culprit, independent: bool, gap: str = "") -> str:
     names = _names(culprit)
     if independent:
         return f"{names} alone reproduces part of it ({culprit.share:.0%})"
     if culprit.relation == "together":
         return f"it takes {names} together; " + (
             "reverting either mends it" if culprit.mends else "no single one mends it"
+        )
+    if culprit.relation == "inseparable" and gap:
+        return f"{names} are not told apart, because states between them could not run: together they reproduce it" + (
+            f", and reverting {gap} mends it" if culprit.mends else ""
         )
     if culprit.relation == "inseparable":
         return f"{names} cause it, inseparable because they require each other; reverting them mends it"

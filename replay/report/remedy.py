@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from replay.bisect.verdict import Culprit, Verdict
+from replay.compare.text import clean
 
 
 def remedies(found: Verdict) -> list[str]:
@@ -11,6 +12,10 @@ def remedies(found: Verdict) -> list[str]:
 
 
 def _lines(name: str, culprit: Culprit) -> list[str]:
+    if name.startswith("pipeline@"):
+        told = culprit.commits.get(name, ())
+        subject = told[-1].partition(" ")[2] if told else ""
+        return [f"git revert {name.partition('@')[2]}" + (f"  # {clean(subject)}" if subject else "")]
     layer, _, rest = name.partition("/")
     before = culprit.before.get(name)
     part, _, own = rest.partition("/")
