@@ -80,12 +80,18 @@ def _python() -> Check:
 
 def _docker() -> Check:
     from replay.engines.docker import DockerEngine
+    from replay.engines.warehouse import OFF
 
     try:
-        info = DockerEngine().info()
+        engine = DockerEngine()
+        info, otherwise = engine.info(), engine.warehouse.by_manifest()
     except ReplayError as error:
         return Check("docker", "note", error.what, "jobs run on the embedded engine, which cannot hold the base fixed")
-    return Check("docker", "fine", f"{info.name} {info.version} answers")
+    answers = f"{info.name} {info.version} answers"
+    if otherwise:
+        told = f"{answers}; it names images by their manifest, so `build`, `export` and --keep-base cannot work"
+        return Check("docker", "note", told, OFF)
+    return Check("docker", "fine", answers)
 
 
 def _local() -> Check:
@@ -102,7 +108,12 @@ def _findings(store: FolderStore) -> list[Check]:
     bound = [entry for entry in store.runs() if entry.reason == "run"][-1:]
     records = [store.run(entry.run) for entry in bound]
     return [
-        Check("packages", "note", f"{number} findings in the last run", "`replay show last` tells them")
+        Check(
+            "packages",
+            "note",
+            f"{number} finding{'s' if number > 1 else ''} in the last run",
+            "`replay show last` tells them",
+        )
         for number in (len(record.packages) + len(record.findings) for record in records)
         if number
     ]

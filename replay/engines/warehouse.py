@@ -6,7 +6,7 @@ import json
 import posixpath
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 PATIENCE = 1800
 """Seconds within which an engine must have taken or given an image."""
+
+
+OFF = 'set REPLAY_DELIVERY=mount, or `"features": {"containerd-snapshotter": false}` in the engine\'s daemon.json'
+"""What to do about an engine that names images by their manifest."""
+
+
+def by_manifest(info: Mapping[str, Any]) -> bool:
+    """Whether an engine with this answer to `GET /info` names images by their manifest (containerd's image store).
+
+    https://docs.docker.com/engine/storage/containerd/ shows the driver type to look for. Pure.
+    """
+    return ["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or [])
 
 
 class Refused(EngineError):
@@ -53,6 +65,11 @@ class Warehouse:
         with engine_errors("(none)"):
             said = self._connect().info()
         return str(said.get("ID") or said.get("Name") or "")
+
+    def by_manifest(self) -> bool:
+        """Whether images are named by their manifest here: none can be put in or taken out byte for byte."""
+        with engine_errors("(none)"):
+            return by_manifest(self._connect().info())
 
     def describe(self, image: str) -> BaseImage:
         """Return what an image built on this one takes over. Raises BaseMissing."""
@@ -117,10 +134,13 @@ class Warehouse:
             else:
                 problem = next((line["error"] for line in said if "error" in line), "")
         if problem or not self.has(image):
+            kept = "it names images by their manifest (containerd's image store)" if self.by_manifest() else ""
             raise Refused(
                 f"the engine did not take the image {image.removeprefix('sha256:')[:12]}",
-                cause=problem.strip() or "it gave the image another id",
-                do="update the engine (Docker from 20.10, Podman from 4.3), or set REPLAY_DELIVERY=mount",
+                cause=kept or problem.strip() or "it gave the image another id",
+                do=OFF
+                if kept
+                else "update the engine (Docker from 20.10, Podman from 4.3), or set REPLAY_DELIVERY=mount",
             )
 
     def save(self, image: str, folder: Path) -> tuple[Path, dict[str, Path]]:
@@ -175,7 +195,8 @@ def saved_image(files: dict[str, Path], image: str | None) -> tuple[Path, dict[s
             f"the image is not what its id says: {wrong[0]} has other bytes",
             cause="its layers are compressed in the archive, the archive is damaged, or the engine keeps images by "
             "manifest (containerd's image store)",
-            do="save it with an engine that keeps images by config (Docker without containerd's image store)",
+            do="save it with an engine that keeps images by config "
+            '(`"features": {"containerd-snapshotter": false}` in its daemon.json)',
         )
     return config, layers
 
