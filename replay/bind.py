@@ -20,7 +20,7 @@ from replay.environment.packages import PackageSet
 from replay.environment.pinned import FILE
 from replay.environment.selection import Selection
 from replay.errors import LockError
-from replay.execute import Order, Timings, Workbench, execute, silent
+from replay.execute import Order, Timings, Workbench, execute
 from replay.image import kept
 from replay.image.build import archived, image_of, warehouse_of
 from replay.layers.base import Context
@@ -28,6 +28,7 @@ from replay.layers.data import DataLayer
 from replay.layers.model import ModelLayer
 from replay.layers.pipeline import PipelineLayer
 from replay.layers.release import Release, capture, keep
+from replay.progress import silent
 from replay.record import Provenance, RunRecord
 from replay.smoke import smoke
 from replay.sources.upstream import find

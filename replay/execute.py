@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,6 @@ from replay.engines.numerics import numerics
 from replay.engines.warehouse import Carrier
 from replay.engines.workspace import discard
 from replay.environment.base import Base
-from replay.environment.installed import installed
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
 from replay.errors import EngineError, ReplayError, StoreError, WheelError
@@ -26,6 +25,7 @@ from replay.image.delivery import deliver, prove
 from replay.layers.access import AccessLayer
 from replay.layers.base import Workspace
 from replay.layers.release import Release, fetch, keep, workspace
+from replay.progress import Progress, silent
 from replay.record import Host, ImageRecord, Limits, OutputRecord, OutputSpec, Provenance, Reason, RunRecord
 from replay.references.base import Ground
 from replay.sources.desk import Desk, desk
@@ -34,13 +34,6 @@ from replay.sources.upstream import Upstream
 from replay.state import FileEntry
 from replay.store.base import Store
 from replay.workspace import lay_out
-
-Progress = Callable[[str], None]
-
-
-def silent(message: str) -> None:
-    """Say nothing: the progress of those who do not want any."""
-    del message
 
 
 @dataclass
@@ -231,6 +224,8 @@ def _environment(bench: Workbench, base: Base, packages: PackageSet, wanted: Ima
     """Make a closure's environment ready, proved to be what was unpacked; `wanted` is what its image must be."""
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
+        from replay.environment.installed import installed  # brings all that reads and makes locks: 30 ms
+
         return _Ready(findings=_as_recorded(packages, installed(interpreter, bench.store).packages))
     rebuildable(packages)
     if isinstance(bench.engine, Carrier) and bench.engine.delivery == "image":

@@ -8,9 +8,9 @@ from pathlib import Path
 from replay.engines.base import Engine, RunSpec
 from replay.environment.base import Base
 from replay.environment.build import Ended
-from replay.environment.lock import Progress
 from replay.environment.packages import PackageSet
 from replay.environment.tree import assemble
+from replay.progress import Progress
 from replay.record import Limits
 from replay.store.base import Store
 

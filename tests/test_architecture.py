@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "replay"
 
 STOREYS = [
-    {"errors", "digest"},
+    {"errors", "digest", "progress"},
     {"state", "record", "config"},
     {"compare"},
     {"store"},

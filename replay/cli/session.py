@@ -133,7 +133,7 @@ class Session:
     def _engine(self, store: FolderStore, *, here: bool, image: bool) -> Engine:
         from replay.engines.choose import choose
         from replay.engines.here import HereEngine
-        from replay.execute import silent
+        from replay.progress import silent
 
         if here:
             return HereEngine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import threading
@@ -279,7 +280,7 @@ class DockerEngine:
             return self._connection
 
 
-def _client(docker_host: str | None, patience: int, version: str = "auto") -> APIClient:
+def _client(docker_host: str | None, patience: int, version: str) -> APIClient:
     from docker import APIClient
     from docker.utils import kwargs_from_env
 
@@ -293,8 +294,11 @@ def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[st
 
     where = docker_host or os.environ.get("DOCKER_HOST") or "its usual socket"
     try:
-        api = _client(docker_host, patience)
-        version = api.version()
+        # Asked once: Docker starts three programs to say its version, and the SDK would ask for its own sake as well.
+        with contextlib.closing(_client(docker_host, patience, ".".join(map(str, OLDEST)))) as first:
+            version = first.version(api_version=False)
+        new_enough(version)
+        api = _client(docker_host, _PATIENCE, version["ApiVersion"])
         security = [] if os.getuid() == 0 else api.info().get("SecurityOptions") or []
     except (DockerException, RequestException, OSError) as error:
         raise EngineUnavailable(
@@ -302,8 +306,6 @@ def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[st
             cause=f"it does not run, or you may not use its socket ({error})",
             do="start Docker or Podman (or set DOCKER_HOST), or use --engine local",
         ) from error
-    new_enough(version)
-    api.timeout = _PATIENCE
     with engine_errors("(none)"):
         reap(api)
     return api, version, caller(security, _is_podman(version))

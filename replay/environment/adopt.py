@@ -18,10 +18,10 @@ from replay.environment.base import Base, Interpreter
 from replay.environment.contents import listing
 from replay.environment.distributions import find, prefix
 from replay.environment.keeping import keep
-from replay.environment.lock import Progress, quiet
 from replay.environment.packages import PackageSet
 from replay.environment.rootfs import Files, ImageFiles, read
 from replay.errors import EngineError
+from replay.progress import Progress, silent
 from replay.record import PackageFinding
 from replay.state import Document, FileEntry
 from replay.store.base import Store
@@ -56,7 +56,7 @@ def adopt_image(
     variables: Mapping[str, str],
     export: Callable[[Path], None],
     store: Store,
-    progress: Progress = quiet,
+    progress: Progress = silent,
 ) -> Adopted:
     """Return what an image holds; `export` writes its files as a tar archive, `variables` are those it sets.
 

@@ -11,15 +11,15 @@ from replay.environment.adopt import Adopted, conda_packages
 from replay.environment.base import Interpreter
 from replay.environment.distributions import find, prefix
 from replay.environment.keeping import keep
-from replay.environment.lock import Progress, quiet
 from replay.environment.rootfs import HostFiles
 from replay.errors import EngineError
+from replay.progress import Progress, silent
 from replay.store.base import Store
 
 SCRIPT = "import json, sys; print(json.dumps([path for path in sys.path if path]))"
 
 
-def installed(interpreter: Interpreter, store: Store, progress: Progress = quiet) -> Adopted:
+def installed(interpreter: Interpreter, store: Store, progress: Progress = silent) -> Adopted:
     """Return what an interpreter of this host imports packages from, each package as a wheel in the store.
 
     A package that has not changed since it was last read is not read again. One that is too large to be kept is only

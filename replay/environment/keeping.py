@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from replay.digest import canonical, of_bytes
 from replay.environment.base import Interpreter
 from replay.environment.distributions import Distribution, Found
-from replay.environment.lock import Progress
 from replay.environment.original import Originals
 from replay.environment.packages import PackageSet, Wheel
 from replay.environment.repack import repack, requirements
 from replay.environment.rootfs import Files
+from replay.progress import Progress
 from replay.record import PackageFinding
 from replay.state import Document
 from replay.store.base import Store

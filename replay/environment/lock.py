@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,16 +22,11 @@ from replay.environment.requirements import Requirements, read
 from replay.environment.resolution import How, Resolution, index_lines
 from replay.environment.selection import DEFAULT, Selection
 from replay.errors import CorruptBlob, LockError, NotFound, WheelError
+from replay.progress import Progress, silent
 from replay.store.base import Store
 
 DEEPEST = 8
 """How deep a build may need a build that needs a build."""
-
-Progress = Callable[[str], None]
-
-
-def quiet(_line: str) -> None:
-    """A `Progress` that says nothing."""
 
 
 def lock(
@@ -43,7 +38,7 @@ def lock(
     pins: Path | None = None,
     upgrade: bool = False,
     offline: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = silent,
     workshop: Workshop | None = None,
 ) -> PackageSet:
     """Return the closure of `requirements` (None: of nothing) for `interpreter`; its wheels are in the store.
@@ -68,7 +63,7 @@ def relock(
     *,
     selection: Selection = DEFAULT,
     upgrade: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = silent,
     workshop: Workshop | None = None,
 ) -> tuple[PackageSet | None, PackageSet]:
     """Write the closure of `requirements` to the file `pins`; return what it held before, and what it holds now.

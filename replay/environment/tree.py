@@ -12,19 +12,19 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from replay.digest import canonical, of_bytes
 from replay.environment.base import Interpreter
 from replay.environment.bytecode import Tool
-from replay.environment.lock import quiet
 from replay.environment.packages import PackageSet
 from replay.environment.proof import NOBODY, changed, refusal, set_aside
 from replay.environment.wheels import EPOCH, FORMAT, Unpacked, short_version, site_packages, unpack, verified
 from replay.environment.wheels import move as move_into_place
 from replay.errors import WheelError
+from replay.progress import Progress, silent
 from replay.store.base import Store
 from replay.store.files import remove_tree, storing
 
@@ -56,7 +56,7 @@ def assemble(
     interpreter: Interpreter,
     store: Store,
     tool: Tool,
-    progress: Callable[[str], None] = quiet,
+    progress: Progress = silent,
     *,
     thorough: bool = False,
 ) -> Tree:

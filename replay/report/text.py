@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from replay.bisect.verdict import Culprit, Verdict
 from replay.compare.difference import Difference
 from replay.digest import short
 from replay.layers.release import Release
@@ -14,6 +14,9 @@ from replay.report import packages
 from replay.rerun import OTHER_HOST, Rerun, ending
 from replay.state import LAYERS, Change
 from replay.store.base import RunEntry
+
+if TYPE_CHECKING:
+    from replay.bisect.verdict import Culprit, Verdict
 
 WIDEST = 60
 """Characters of a value that a table shows."""
