@@ -126,7 +126,8 @@ class Iceberg:
             ) from None
         try:
             with inside(self.folder, name).open("rb") as file:
-                return [dict(record) for record in fastavro.reader(file)]  # type: ignore[arg-type]
+                records: Any = fastavro.reader(file)
+                return [dict(record) for record in records]
         except OSError:
             raise Gone(f"its manifest {name} is gone") from None
 
