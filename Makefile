@@ -25,6 +25,11 @@ bench: .venv/.installed-dev
 bench-search: .venv/.installed-dev
 	@$(PYTHON) benchmarks/search.py $(if $(PEERS),--peers $(PEERS)) $(if $(LOCKS),--locks $(LOCKS)) $(ARGS)
 
+# What comparing two tables costs. PEERS: an interpreter that has pandas, polars and datacompy; ARGS: numbers of rows.
+.PHONY: bench-tables
+bench-tables: .venv/.installed-dev
+	@$(if $(PEERS),REPLAY_BENCH_PYTHON=$(PEERS)) $(PYTHON) benchmarks/tables.py $(ARGS)
+
 .venv/.installed: pyproject.toml .ci/venv
 	@.ci/venv .
 

@@ -17,6 +17,7 @@ from replay.errors import CompareError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet as pq
 
 Format = Literal["csv", "parquet", "arrow", "jsonl", "json", "bytes"]
 
@@ -123,6 +124,7 @@ def _columnar(source: pa.Buffer, name: str, kind: Format) -> Content:
     import pyarrow.parquet as pq
 
     dialect: dict[str, str] = {}
+    file = None
     try:
         if kind == "parquet":
             file = pq.ParquetFile(pa.BufferReader(source))
@@ -133,12 +135,27 @@ def _columnar(source: pa.Buffer, name: str, kind: Format) -> Content:
         table.validate(full=True)  # offsets out of bounds would end this process, not raise
         names = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        where = f" (row group {group} of {file.num_row_groups})" if file and (group := _damaged(file)) else ""
         raise _unreadable(
-            name, f"is no readable {kind} file: {error}", "it was truncated (the job was killed, or the disk was full)"
+            name,
+            f"is no readable {kind} file{where}: {error}",
+            "it was truncated (the job was killed, or the disk was full)",
         ) from error
     for column, stored in zip(names, table.schema.types, strict=True):
         dialect[f"type of {column}"] = str(stored)
     return Content(kind, table=table, dialect=dialect)
+
+
+def _damaged(file: pq.ParquetFile) -> int | None:
+    """Return the first row group, from 1, that cannot be read; None where each by itself can."""
+    import pyarrow as pa
+
+    for group in range(file.num_row_groups):
+        try:
+            file.read_row_group(group).validate(full=True)
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
+            return group + 1
+    return None
 
 
 def _ipc(source: pa.Buffer) -> pa.Table:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from replay.compare.difference import Difference
 from replay.compare.distribution import Shift, table_shifts
 from replay.compare.divergence import bytes_divergence, divergence, document_divergence
 from replay.compare.documents import compare_bytes, compare_documents
 from replay.compare.rows import by_key, check_columns
+from replay.compare.segments import Inputs
 from replay.compare.tables import compare_tables
 from replay.compare.text import clean, count
 from replay.content import Content, Format, detect, load, named_format
 from replay.errors import CompareError
 from replay.large.compare import comparable, compare_large
+from replay.large.measures import divergence_large, measurable, overlap_large, shifts_large
 from replay.large.source import Source, parquet_source
 from replay.parts import joined, one_table, partition, parts
 from replay.record import OutputRecord, OutputSpec
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
 LARGE = 64 << 20
 """Bytes of both sides together from which tables are compared on disk."""
+
+T = TypeVar("T")
 
 Noise = Mapping[str, Mapping[str, float]]
 """What repeats of one state differ in (`noise_floor`): output -> column or path -> floor."""
@@ -85,15 +91,22 @@ class _Match:
 
 
 def compare_outputs(
-    good: Outputs, bad: Outputs, store: Store, noise: Noise | None = None, *, common_rows: bool = False
+    good: Outputs,
+    bad: Outputs,
+    store: Store,
+    noise: Noise | None = None,
+    *,
+    common_rows: bool = False,
+    inputs: Inputs | None = None,
 ) -> Difference | None:
     """Return what differs between the outputs of two runs, as a group named `outputs`; None where all bytes are equal.
 
     The good side's declaration (key, decision, tolerances) holds. With `common_rows` tables with a key are
-    compared on the rows whose key is on both sides only. Raises CompareError (a file that cannot be read as
+    compared on the rows whose key is on both sides only. Where changes lie is also looked for in the good run's
+    `inputs` (`replay.layers.beside`). Raises CompareError (a file that cannot be read as
     what its name says, a key that is missing or repeated), NotFound, CorruptBlob.
     """
-    return _group("outputs", _recorded(good, bad, store), noise, common_rows)
+    return _group("outputs", _recorded(good, bad, store), noise, common_rows, inputs)
 
 
 def compare_paths(good: Path, bad: Path, spec: OutputSpec, noise: Noise | None = None) -> Difference | None:
@@ -117,7 +130,8 @@ def compare_paths(good: Path, bad: Path, spec: OutputSpec, noise: Noise | None =
         )
     if good.is_dir():
         return _group(good.name, _folders(good, bad, spec), noise, False)
-    match = _Match(good.name, spec, _file(good, good.name), _file(bad, bad.name))
+    label = good.name if good.name == bad.name else f"{good.name} -> {bad.name}"
+    match = _Match(label, spec, _file(good, good.name), _file(bad, bad.name))
     return None if match.equal else _compare(match, noise, False)
 
 
@@ -126,7 +140,7 @@ def divergence_of(good: Outputs, bad: Outputs, store: Store) -> float:
 
     A file on one side only counts 1. Raises as `compare_outputs` does.
     """
-    moved = [_divergence(match) for match in _recorded(good, bad, store)]
+    moved = [_once(_divergence, match) for match in _recorded(good, bad, store)]
     return sum(moved) / len(moved) if moved else 0.0
 
 
@@ -135,18 +149,12 @@ def key_overlap(good: Outputs, bad: Outputs, store: Store) -> float | None:
 
     Raises as `compare_outputs` does.
     """
-    common = smaller = 0
-    seen = False
-    for match in _recorded(good, bad, store):
-        tables = _tables(match)
-        if tables is not None and tables.spec.key:
-            seen = True
-            check_columns(match.label, tables.good.column_names, tables.spec.key, "good")
-            check_columns(match.label, tables.bad.column_names, tables.spec.key, "bad")
-            rows = by_key(match.label, tables.good, tables.bad, tables.spec.key)
-            common += tables.good.num_rows - len(rows.removed)
-            smaller += min(tables.good.num_rows, tables.bad.num_rows)
-    return (common / smaller if smaller else 1.0) if seen else None
+    matches = list(_recorded(good, bad, store))
+    if all(match.equal for match in matches):
+        return 1.0 if any(match.spec.key for match in matches) else None
+    counts = [found for match in matches if (found := _once(_overlap, match)) is not None]
+    common, smaller = (sum(side) for side in zip(*counts, strict=True)) if counts else (0, 0)
+    return (common / smaller if smaller else 1.0) if counts else None
 
 
 def shift_of(good: Outputs, bad: Outputs, store: Store) -> dict[str, Shift]:
@@ -156,14 +164,70 @@ def shift_of(good: Outputs, bad: Outputs, store: Store) -> dict[str, Shift]:
     """
     shifts = {}
     for match in _recorded(good, bad, store):
-        tables = None if match.equal else _tables(match)
-        if tables is not None:
-            key, others = tables.spec.key, tables.bad.column_names
-            names = [name for name in tables.good.column_names if name in others and name not in key]
-            for column, shift in table_shifts(tables.good, tables.bad, names).items():
-                place = f"{match.label}/{column}"
-                shifts[place] = replace(shift, sentence=f"{clean(place, 120)}: {shift.sentence}")
+        found = {} if match.equal else _once(_shifted, match)
+        for column, shift in found.items():
+            place = f"{match.label}/{column}"
+            shifts[place] = replace(shift, sentence=f"{clean(place, 120)}: {shift.sentence}")
     return shifts
+
+
+REMEMBERED = 256
+"""Answers about two files that are kept: the probes of a bisect write the same few files again and again."""
+
+_answers: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+
+
+def _once(ask: Callable[[_Match], T], match: _Match) -> T:
+    """Return what `ask` says of two files, from memory where it was asked before of the same bytes."""
+    sides = match.parts if match.parts[0] else tuple((f,) if f is not None else () for f in (match.good, match.bad))
+    digests = [tuple((file.name, file.digest) for file in side) for side in sides]
+    question = (ask, match.label, match.spec.model_dump_json(), match.several, *digests)
+    with contextlib.suppress(KeyError):  # side by side with other probes: what is there may go any time
+        known: T = _answers[question]
+        return known
+    found = ask(match)
+    _answers[question] = found
+    if len(_answers) > REMEMBERED:
+        with contextlib.suppress(KeyError):
+            _answers.popitem(last=False)
+    return found
+
+
+def _overlap(match: _Match) -> tuple[int, int] | None:
+    """Return how many keys both sides of a table have, and how many rows the smaller one; None without a key."""
+    large = _measurable(match)
+    if large is not None:
+        return overlap_large(match.label, *large), min(large[0].total, large[1].total)
+    tables = _tables(match)
+    if tables is None or not tables.spec.key:
+        return None
+    check_columns(match.label, tables.good.column_names, tables.spec.key, "good")
+    check_columns(match.label, tables.bad.column_names, tables.spec.key, "bad")
+    rows = by_key(match.label, tables.good, tables.bad, tables.spec.key)
+    return tables.good.num_rows - len(rows.removed), min(tables.good.num_rows, tables.bad.num_rows)
+
+
+def _shifted(match: _Match) -> Mapping[str, Shift]:
+    large = _measurable(match)
+    if large is not None:
+        good, bad, spec = large
+        names = [name for name in good.schema.names if name in bad.schema.names and name not in spec.key]
+        return shifts_large(match.label, good, bad, names)
+    tables = _tables(match)
+    if tables is None:
+        return {}
+    key, others = tables.spec.key, tables.bad.column_names
+    names = [name for name in tables.good.column_names if name in others and name not in key]
+    return table_shifts(tables.good, tables.bad, names)
+
+
+def _measurable(match: _Match) -> tuple[Source, Source, OutputSpec] | None:
+    """Return both sides as tables on disk, and their declaration, where they are to be measured there."""
+    large = _large(match)
+    if large is None:
+        return None
+    spec = _fitting(match, large[0].schema.names, large[1].schema.names)
+    return (*large, spec) if measurable(*large, spec) else None
 
 
 def _recorded(good: Outputs, bad: Outputs, store: Store) -> Iterator[_Match]:
@@ -205,11 +269,13 @@ def _file(path: Path, name: str) -> _File:
     return _File(lambda: path, name)
 
 
-def _group(name: str, matches: Iterator[_Match], noise: Noise | None, common_rows: bool) -> Difference | None:
+def _group(
+    name: str, matches: Iterator[_Match], noise: Noise | None, common_rows: bool, inputs: Inputs | None = None
+) -> Difference | None:
     found, files = [], 0
     for match in matches:
         files += 1
-        finding = None if match.equal else _compare(match, noise, common_rows)
+        finding = None if match.equal else _compare(match, noise, common_rows, inputs)
         if finding is not None:
             found.append(finding)
     if not found:
@@ -219,7 +285,7 @@ def _group(name: str, matches: Iterator[_Match], noise: Noise | None, common_row
     return Difference(name, "group", f"{clean(name)}: {behave}", {"files": files, "differ": worse}, tuple(found))
 
 
-def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Difference | None:
+def _compare(match: _Match, noise: Noise | None, common_rows: bool, inputs: Inputs | None = None) -> Difference | None:
     """Compare a file whose bytes differ; None only where `common_rows` leaves nothing that differs."""
     label = match.label
     if not match.parts[0] and (match.good is None or match.bad is None):
@@ -231,7 +297,7 @@ def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Differenc
         spec = _fitting(match, large[0].schema.names, large[1].schema.names)
         if comparable(*large, spec):
             common = common_rows and bool(spec.key)
-            found = compare_large(label, *large, spec, floor, common_rows=common)
+            found = compare_large(label, *large, spec, floor, common_rows=common, inputs=inputs)
             return found or (None if common else _written_differently(label, *large))
     good, bad = _contents(match)
     if good.data is not None and bad.data is not None:
@@ -241,7 +307,7 @@ def _compare(match: _Match, noise: Noise | None, common_rows: bool) -> Differenc
         return found or _written_differently(label, good, bad)
     spec = _fitting(match, good.table.column_names, bad.table.column_names)
     common = common_rows and bool(spec.key)
-    found = compare_tables(label, good.table, bad.table, spec, floor, common_rows=common)
+    found = compare_tables(label, good.table, bad.table, spec, floor, common_rows=common, inputs=inputs)
     return found or (None if common else _written_differently(label, good, bad))
 
 
@@ -325,6 +391,9 @@ def _divergence(match: _Match) -> float:
         return 0.0
     if not match.parts[0] and (match.good is None or match.bad is None):
         return 1.0
+    large = _measurable(match)
+    if large is not None:
+        return divergence_large(match.label, *large)
     good, bad = _contents(match)
     if good.data is not None and bad.data is not None:
         return bytes_divergence(good.data, bad.data)

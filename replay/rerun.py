@@ -9,6 +9,7 @@ from replay.compare.text import clean
 from replay.compare.tolerance import noise_floor
 from replay.errors import CompareError
 from replay.execute import Order, Workbench, execute
+from replay.layers.beside import inputs_of
 from replay.layers.release import load
 from replay.outputs import Noise, compare_outputs
 from replay.record import Host, RunRecord
@@ -38,7 +39,7 @@ def rerun(bench: Workbench, recorded: RunRecord, clock: str | None = RECORDED) -
     the real one.
     """
     record = _again(bench, recorded, clock)
-    return Rerun(record, held_against(bench, recorded, record))
+    return Rerun(record, held_against(bench, recorded, record, explain=True))
 
 
 def noise_of(bench: Workbench, recorded: RunRecord, repeats: int, clock: str | None = RECORDED) -> Noise:
@@ -89,11 +90,17 @@ def _again(bench: Workbench, recorded: RunRecord, clock: str | None) -> RunRecor
     return record
 
 
-def held_against(bench: Workbench, recorded: RunRecord, record: RunRecord) -> Difference | None:
-    """Return how a run differs from another of the same inputs: its end first, then its outputs."""
+def held_against(
+    bench: Workbench, recorded: RunRecord, record: RunRecord, *, explain: bool = False
+) -> Difference | None:
+    """Return how a run differs from another of the same inputs: its end first, then its outputs.
+
+    With `explain` it is also looked for where in the inputs the changes lie, which reads them.
+    """
     if (recorded.exit_code, recorded.ended) != (record.exit_code, record.ended):
         return Difference("exit", "bytes", f"the job ended with {ending(record)} instead of {ending(recorded)}")
-    return compare_outputs(recorded.outputs, record.outputs, bench.store, bench.noise)
+    inputs = inputs_of(bench.store, recorded.state) if explain else None
+    return compare_outputs(recorded.outputs, record.outputs, bench.store, bench.noise, inputs=inputs)
 
 
 def ending(record: RunRecord) -> str:

@@ -290,7 +290,7 @@ def _judged(
 def _moved(case: Case, reference: RunRecord) -> str:
     """Say in a line how BAD's outputs differ from those of good execution over the same inputs."""
     try:
-        difference = held_against(case.bench, reference, case.bad)
+        difference = held_against(case.bench, reference, case.bad, explain=True)
     except CompareError as error:
         return error.what
     return difference.headline if difference else "not at all"

@@ -35,6 +35,7 @@ def diff(
     import os
 
     from replay.errors import ReplayError
+    from replay.layers.beside import inputs_of
     from replay.layers.release import changes, fetch, load
     from replay.outputs import compare_outputs
     from replay.references.base import Ground
@@ -52,7 +53,7 @@ def diff(
         except ReplayError as error:
             progress(f"{label}: {error.what}; compared by its version alone")
     found = changes(releases[0], releases[1], kept)
-    difference = compare_outputs(one.outputs, other.outputs, kept)
+    difference = compare_outputs(one.outputs, other.outputs, kept, inputs=inputs_of(kept, one.state))
     document = {
         "a": {"run": one.id, "state": one.state},
         "b": {"run": other.id, "state": other.state},
@@ -173,11 +174,13 @@ def compare(
 
 
 def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool, noise: int) -> Difference | None:
+    from replay.layers.beside import inputs_of
     from replay.outputs import compare_outputs, compare_paths
     from replay.record import OutputSpec
 
     declared = spec if isinstance(spec, OutputSpec) else OutputSpec(path="")
-    if Path(a).exists() and Path(b).exists():
+    there = [Path(name).exists() for name in (a, b)]
+    if all(there) or (any(there) and all(Path(name).exists() or Path(name).suffix for name in (a, b))):
         if noise:
             raise ConfigError(
                 "--noise needs recorded runs: a file cannot be run again",
@@ -193,7 +196,7 @@ def _difference(a: str, b: str, spec: object, store: Path | None, *, override: b
         asked = {k: v for k, v in declared.model_dump().items() if v and k != "path"}
         one = {n: o.model_copy(update={"spec": o.spec.model_copy(update=asked)}) for n, o in one.items()}
     floor = _noise(session, recorded, noise) if noise else {}
-    return compare_outputs(one, other, kept, floor)
+    return compare_outputs(one, other, kept, floor, inputs=inputs_of(kept, recorded.state))
 
 
 def _noise(session: Session, recorded: RunRecord, repeats: int) -> Noise:

@@ -71,10 +71,14 @@ def scales(good: pa.Table) -> dict[str, float]:
 
 def _column(good: pa.ChunkedArray, other: pa.ChunkedArray, rows: Alignment, scale: float | None) -> float:
     """Return the sum over the common rows of how far each cell moved, 0 to 1."""
+    left, right = rows.pick(good, other)
+    return moved_cells(left, right, scale or _scale(good) or 1.0)
+
+
+def moved_cells(left: pa.ChunkedArray, right: pa.ChunkedArray, unit: float) -> float:
+    """Return the sum of how far each cell moved, 0 to 1, numbers and instants in `unit`s."""
     import pyarrow.compute as pc
 
-    unit = scale or _scale(good) or 1.0
-    left, right = rows.pick(good, other)
     nulls: int = pc.sum(pc.xor(pc.is_null(left), pc.is_null(right))).as_py() or 0
     pair = unify(left, right)
     changed = differing(pair)

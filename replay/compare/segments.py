@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from replay.compare.rows import row_ids
 from replay.compare.text import clean, percent
 
 if TYPE_CHECKING:
@@ -29,27 +30,35 @@ MANY = 1_000_000
 
 @dataclass(frozen=True)
 class Segment:
-    """Where `column` is `value` lie the share `held` of the changed rows, and the share `of_all` of all rows."""
+    """Where `column` is `value` lie the share `held` of the changed rows, and the share `of_all` of all rows.
+
+    `source` is the input that has the column, None for the output itself.
+    """
 
     column: str
     value: str
     held: float
     of_all: float
+    source: str | None = None
 
     @property
     def words(self) -> str:
         """Return it as the end of a sentence."""
         held = "all" if self.held == 1 else f"{percent(round(self.held * 1000), 1000)}"
-        where = f"{clean(self.column)} = {clean(self.value)}"
+        place = f"{clean(self.source)}/{clean(self.column)}" if self.source else clean(self.column)
+        where = f"{place} = {clean(self.value)}"
         return f"{held} of them where {where} ({100 * self.of_all:.2g} % of the rows)"
 
     def as_json(self) -> dict[str, str | float]:
-        """Return the figures."""
-        return {"column": self.column, "value": clean(self.value), "held": self.held, "of_all": self.of_all}
+        """Return the figures; `Segment(**figures)` is the segment again."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 Explain = Callable[["pa.Array"], "Segment | None"]
 """Finds the segment of changed rows, given by their numbers in the good table."""
+
+Inputs = Callable[[Sequence[str]], "Iterable[tuple[str, pa.Table]]"]
+"""Yields the inputs of the good run that have all columns of a key, each with its name."""
 
 
 def best(changed: Mapping[str, pa.ChunkedArray], everything: Callable[[str], pa.ChunkedArray]) -> Segment | None:
@@ -97,3 +106,31 @@ def explain_in(table: pa.Table, without: Iterable[str]) -> Explain:
         return best({name: table[name].take(rows) for name in names}, lambda name: table[name])
 
     return explain
+
+
+def explain_with(own: Explain, keys: Callable[[pa.Array], pa.Table], inputs: Inputs) -> Explain:
+    """Return what looks for a segment in the inputs too, whose rows are found by the changed rows' `keys`.
+
+    A column of the output itself wins over one of an input that tells as much.
+    """
+
+    def explain(rows: pa.Array) -> Segment | None:
+        changed = keys(rows)
+        found = [own(rows), *(_in_input(name, table, changed) for name, table in inputs(changed.column_names))]
+        return max((each for each in found if each is not None), key=lambda each: each.held - each.of_all, default=None)
+
+    return explain
+
+
+def _in_input(name: str, table: pa.Table, changed: pa.Table) -> Segment | None:
+    """Return the segment of an input's rows that belong to changed ones."""
+    import pyarrow.compute as pc
+
+    key = changed.column_names
+    names = [f.name for f in table.schema if f.name not in key and names_segments(f.type)]
+    ids, theirs = row_ids(changed, table, key)
+    there = table.select(names).filter(pc.is_in(theirs, value_set=ids, skip_nulls=False))
+    if not there.num_rows:
+        return None
+    found = best({column: there[column] for column in names}, lambda column: table[column])
+    return found and replace(found, source=name)

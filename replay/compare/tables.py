@@ -22,7 +22,7 @@ from replay.compare.rows import (
     same_rows,
     settled,
 )
-from replay.compare.segments import Explain, explain_in
+from replay.compare.segments import Explain, Inputs, Segment, explain_in, explain_with
 from replay.compare.tally import Column, Tally
 from replay.compare.text import clean, count
 from replay.compare.tolerance import Tolerance
@@ -74,6 +74,7 @@ def compare_tables(
     noise: Mapping[str, float] | None = None,
     *,
     common_rows: bool = False,
+    inputs: Inputs | None = None,
 ) -> Difference | None:
     """Return what differs from `good` to `bad` as a group of findings, None where every value is equal.
 
@@ -81,7 +82,8 @@ def compare_tables(
     where the counts agree, else compared as multisets of exact rows. NaN equals NaN (NaN against null does
     not), -0.0 equals 0.0, whole numbers and instants are compared exactly, text against number is a change of
     type. Values in nested columns are compared exactly. `noise` maps a column to its measured floor
-    (`noise_floor`). With `common_rows` rows whose key is on one side only are left out.
+    (`noise_floor`). With `common_rows` rows whose key is on one side only are left out. Where the changes lie is
+    looked for among the table's columns, and with a key among those of the good run's `inputs`.
 
     Raises CompareError: a key that is missing or repeated, a column twice, a tolerance that is no number.
     """
@@ -89,13 +91,16 @@ def compare_tables(
     check_columns(name, bad.column_names, spec.key, "bad")
     if spec.key and spec.on_duplicates != "error":
         good, bad, spec, left_out = settled(good, bad, spec)
-        found = compare_tables(name, good, bad, spec, noise, common_rows=common_rows)
+        found = compare_tables(name, good, bad, spec, noise, common_rows=common_rows, inputs=inputs)
         return _with(name, found, left_out)
     if common_rows:
         good, bad = on_common_rows(name, good, bad, spec.key)
     tallies = tallies_of(good.schema, bad.schema, spec, noise)
     if spec.key:
         matched = _matched(good, bad, spec.key, by_key(name, good, bad, spec.key), tallies)
+        if inputs is not None and matched.explain is not None:
+            keys = good.select(spec.key)
+            matched = replace(matched, explain=explain_with(matched.explain, keys.take, inputs))
     elif good.num_rows == bad.num_rows:
         matched = _by_position(good, bad, tallies)
     else:
@@ -234,7 +239,7 @@ def _place(cells: dict[str, list[Difference]], matched: Matched) -> None:
     tally = max(telling, key=lambda each: (each.decision, each.changes))
     rows = tally.rows()
     segment = matched.explain(rows) if rows is not None else None
-    if segment is not None and segment.column != tally.name:
+    if segment is not None and (segment.source or segment.column != tally.name):
         last = cells[tally.name][-1]
         numbers = last.numbers | {"segment": segment.as_json()}
         cells[tally.name][-1] = replace(last, sentence=f"{last.sentence}; {segment.words}", numbers=numbers)
@@ -272,7 +277,8 @@ def _summary(findings: Sequence[Difference]) -> str:
         parts.append(f"{count(len(changed), 'column')} changed ({clean(', '.join(sorted(changed)), 100)})")
     flips = sum(f.numbers["changed"] for f in findings if f.kind == "decision")
     if flips:
-        parts.append(f"{count(flips, 'decision')} flipped")
+        where = (Segment(**f.numbers["segment"]).words for f in findings if "segment" in f.numbers)
+        parts.append(", ".join([f"{count(flips, 'decision')} flipped", *where]))
     if not any(f.matters for f in findings):
         parts.append("nothing that matters (" + ", ".join(sorted({f.kind for f in findings})) + " only)")
     return "; ".join(parts)

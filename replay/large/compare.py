@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from replay.compare.difference import Difference
 from replay.compare.distribution import Shift, table_shifts
 from replay.compare.rows import SHOWN, check_columns, label
-from replay.compare.segments import Segment, best, names_segments
+from replay.compare.segments import Inputs, Segment, best, explain_with, names_segments
 from replay.compare.tables import OTHER_ORDER, SHUFFLED, Lone, Matched, report, tallies_of
 from replay.compare.tally import Column, Tally
 from replay.large.engine import database
@@ -57,6 +57,7 @@ def compare_large(
     noise: Mapping[str, float] | None = None,
     *,
     common_rows: bool = False,
+    inputs: Inputs | None = None,
 ) -> Difference | None:
     """Return what `compare_tables` returns, for `comparable` tables of any size.
 
@@ -67,16 +68,19 @@ def compare_large(
     check_columns(name, bad.schema.names, spec.key, "bad")
     tallies = tallies_of(good.schema, bad.schema, spec, noise)
     with database(lambda: damage(good, "good") or damage(bad, "bad")) as connection:
-        work = _Work(connection, name, Sides(good, bad), spec.key, common_rows)
+        work = Work(connection, name, Sides(good, bad), spec.key, common_rows)
         by_row = bool(spec.key) or good.total == bad.total
         matched = work.matched(tallies) if by_row else work.multisets()
+        if inputs is not None and spec.key and matched.explain is not None:
+            keys = partial(work.rows_of, spec.key)
+            matched = replace(matched, explain=explain_with(matched.explain, keys, inputs))
         if common_rows:
             matched = replace(matched, removed=Lone(), added=Lone(), rows=(matched.common, matched.common))
         return report(name, matched, spec.key)
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """One comparison under way."""
 
     connection: duckdb.DuckDBPyConnection
@@ -89,14 +93,11 @@ class _Work:
         """Hold the tables against each other by key, or by position."""
         found = sieve(self.connection, self.name, self.sides, self.key)
         batched = [tally for tally in tallies if self.sides.steady(tally.name)]
-        hashed = [tally.name for tally in batched if self.sides.expressions(tally.name)]
-        every = found.pairs > MOST * found.common or len(hashed) < len(batched)
-        if batched and (found.pairs or every):
-            for batch in self._batches(batched, found, every=every):
-                _judge(batched, batch, self.key)
+        for batch in self.differing([tally.name for tally in batched], found):
+            _judge(batched, batch, self.key)
         for tally in tallies:
             if tally not in batched:  # the whole column at once decides how it is read
-                whole = list(self._batches([tally], found, every=True, whole=True))
+                whole = list(self._batches([tally.name], found, every=True, whole=True))
                 _judge([tally], whole[0], self.key)
         matched = Matched(
             good=self.sides.good.schema,
@@ -106,13 +107,20 @@ class _Work:
             removed=self._lone("g", found.removed),
             added=self._lone("b", found.added),
             tallies=tallies,
-            shifts=self._shifts,
+            shifts=self.shifts,
             explain=partial(self._explain, {*self.key, *(tally.name for tally in tallies if tally.decision)}),
             order=None if found.in_order else OTHER_ORDER,
         )
         if not self.key and any(tally.differs for tally in tallies) and self._same_rows():
             return replace(matched, tallies=(), order=SHUFFLED)
         return matched
+
+    def differing(self, names: Sequence[str], found: Sieved) -> Iterator[_Batch]:
+        """Yield the rows with a partner that may differ in these columns; all of them where those are many."""
+        hashed = [name for name in names if self.sides.expressions(name)]
+        every = found.pairs > MOST * found.common or len(hashed) < len(names)
+        if names and (found.pairs or every):
+            yield from self._batches(names, found, every=every)
 
     def multisets(self) -> Matched:
         """Compare rows without key or position: which are there more often on one side."""
@@ -133,7 +141,7 @@ class _Work:
             removed=removed,
             added=added,
             tallies=(),
-            shifts=self._shifts,
+            shifts=self.shifts,
         )
 
     def _surplus(self, side: str, more: str) -> Lone:
@@ -185,11 +193,8 @@ class _Work:
     def _source(self, side: str) -> Source:
         return self.sides.good if side == "g" else self.sides.bad
 
-    def _batches(
-        self, tallies: Sequence[Tally], found: Sieved, *, every: bool, whole: bool = False
-    ) -> Iterator[_Batch]:
+    def _batches(self, names: Sequence[str], found: Sieved, *, every: bool, whole: bool = False) -> Iterator[_Batch]:
         """Yield the rows that have a partner, or only those that may differ, both sides' columns beside each other."""
-        names = [tally.name for tally in tallies]
         picked = {f"c{place}": identifier(column) for place, column in enumerate(names)}
         labels = {f"k{place}": identifier(column) for place, column in enumerate(self.key)}
         good, bad = self.sides.good, self.sides.bad
@@ -220,7 +225,7 @@ class _Work:
         for batch in self.connection.sql(query).to_arrow_reader(BATCH):
             yield pa.Table.from_batches([batch])
 
-    def _shifts(self, names: Sequence[str]) -> Mapping[str, Shift]:
+    def shifts(self, names: Sequence[str]) -> Mapping[str, Shift]:
         """Return the shifts of some columns, one after the other, from a sample where there are very many rows."""
         shifts: dict[str, Shift] = {}
         for name in names:
@@ -234,17 +239,21 @@ class _Work:
 
     def _explain(self, without: set[str], rows: pa.Array) -> Segment | None:
         """Find where changed rows lie, among the columns of few values; how frequent each is comes from a sample."""
+        names = [f.name for f in self.sides.good.schema if f.name not in without and names_segments(f.type)]
+        if not names:
+            return None
+        there = self.rows_of(names, rows)
+        return best({name: there[name] for name in names}, lambda name: self._sample("g", name)[name])
+
+    def rows_of(self, names: Sequence[str], rows: pa.Array) -> pa.Table:
+        """Return some columns of some rows of the good table, in any order."""
         import pyarrow as pa
 
         good = self.sides.good
-        names = [f.name for f in good.schema if f.name not in without and names_segments(f.type)]
-        if not names:
-            return None
         self.connection.register("changed", pa.table({"rn": rows}))
         columns = {f"c{place}": identifier(name) for place, name in enumerate(names)}
         query = f"select * exclude (rn) from {good.relation(columns)} where rn in (select rn from changed)"
-        there = renamed(self.connection.sql(query).to_arrow_table(), names, good)
-        return best({name: there[name] for name in names}, lambda name: self._sample("g", name)[name])
+        return renamed(self.connection.sql(query).to_arrow_table(), names, good)
 
     def _sample(self, side: str, name: str) -> pa.Table:
         source = self._source(side)

@@ -55,3 +55,37 @@ def test_without_a_decision_the_column_that_changed_most_is_explained() -> None:
     difference = compare_tables("scores", good, bad, OutputSpec(path="x", key=("id",)))
     assert difference is not None
     assert difference.children[0].sentence.endswith("; all of them where contract = Monthly (25 % of the rows)")
+
+
+def customers(key: list[str]) -> list[tuple[str, pa.Table]]:
+    table = pa.table(
+        {"id": [f"{i}" for i in reversed(range(500))], "plan": [PLANS[i % 4] for i in reversed(range(500))]}
+    )
+    return [("customers", table)] if set(key) <= set(table.column_names) else []
+
+
+def test_the_column_that_tells_the_flips_may_be_the_inputs() -> None:
+    flipped = {i for i in range(400) if PLANS[i % 4] == "One year" and i % 3}
+    sides = [scores(rows).drop_columns(["contract"]) for rows in (set[int](), flipped)]
+    difference = compare_tables("scores", *sides, SPEC, inputs=customers)
+    where = "all of them where customers/plan = One year (25 % of the rows)"
+    assert decision(difference).sentence.endswith(where)
+    assert decision(difference).numbers["segment"]["source"] == "customers"
+    assert difference is not None
+    assert difference.headline.endswith(where)
+
+
+def test_an_output_that_tells_it_as_well_is_asked_first() -> None:
+    flipped = {i for i in range(400) if PLANS[i % 4] == "One year" and i % 3}
+    difference = compare_tables("scores", scores(set()), scores(flipped), SPEC, inputs=customers)
+    assert "where contract = One year" in decision(difference).sentence
+
+
+def test_an_input_without_the_key_tells_nothing() -> None:
+    flipped = {i for i in range(400) if PLANS[i % 4] == "One year"}
+    sides = [
+        scores(rows).drop_columns(["contract"]).rename_columns(["no", "paperless", "churn"])
+        for rows in (set[int](), flipped)
+    ]
+    difference = compare_tables("scores", *sides, OutputSpec(path="x", key=("no",), decision="churn"), inputs=customers)
+    assert "segment" not in decision(difference).numbers

@@ -14,9 +14,13 @@ import pytest
 from pyarrow import parquet
 
 from replay.compare.difference import Difference
+from replay.compare.distribution import table_shifts
+from replay.compare.divergence import divergence
+from replay.compare.rows import by_key
 from replay.compare.tables import compare_tables
 from replay.errors import CompareError
 from replay.large.compare import comparable, compare_large
+from replay.large.measures import divergence_large, measurable, overlap_large, shifts_large
 from replay.large.source import Source, parquet_source
 from replay.record import OutputSpec
 
@@ -131,6 +135,22 @@ def test_the_same_findings_as_in_memory(tmp_path: Path, seed: int, keyed: bool) 
         )
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_the_same_figures_as_in_memory(tmp_path: Path, seed: int) -> None:
+    random_ = random.Random(seed)
+    good, bad, spec = random_tables(random_, keyed=True)
+    sides = source(tmp_path, "good", good), source(tmp_path, "bad", bad)
+    if not measurable(*sides, spec):
+        return
+    held = [parquet.read_table(side.files[0]) for side in sides]
+    rows = by_key("x", held[0], held[1], spec.key)
+    assert overlap_large("x", *sides, spec) == held[0].num_rows - len(rows.removed)
+    assert divergence_large("x", *sides, spec) == pytest.approx(divergence(held[0], held[1], spec))
+    names = [name for name in good.column_names if name in bad.column_names]
+    found, known = shifts_large("x", *sides, names), table_shifts(held[0], held[1], names)
+    assert {name: shift.sentence for name, shift in found.items()} == {n: s.sentence for n, s in known.items()}
+
+
 def source(folder: Path, name: str, table: pa.Table) -> Source:
     parquet.write_table(table, folder / f"{name}.parquet")
     return parquet_source([(folder / f"{name}.parquet", name)])
@@ -190,3 +210,16 @@ def test_every_number_moved_by_rounding(tmp_path: Path, declared: tuple[str, ...
     assert found is not None
     assert [child.kind for child in found.children] == ["noise"]
     assert found.children[0].numbers["largest_ulps"] == 1
+
+
+def test_where_the_changes_lie_is_found_in_an_input_as_in_memory(tmp_path: Path) -> None:
+    plans = ["Monthly", "One year", "Two year", "Two year"]
+    customers = pa.table({"id": [f"{i}" for i in range(1200)], "plan": [plans[i % 4] for i in range(1200)]})
+    good = pa.table({"id": range(1000), "leaves": [0] * 1000})
+    bad = pa.table({"id": range(1000), "leaves": [int(i % 4 == 1) for i in range(1000)]})
+    spec = OutputSpec(path="x", key=("id",), decision="leaves")
+    sides = source(tmp_path, "good", good), source(tmp_path, "bad", bad)
+    found = compare_large("x", *sides, spec, inputs=lambda _: [("customers", customers)])
+    assert said(found) == said(compare_tables("x", good, bad, spec, inputs=lambda _: [("customers", customers)]))
+    assert found is not None
+    assert "all of them where customers/plan = One year" in found.headline
