@@ -195,6 +195,7 @@ class Output(_Table):
     )
     atol: float | None = Field(None, ge=0, description="absolute tolerance of numbers; default 0")
     rtol: float | None = Field(None, ge=0, description="relative tolerance of numbers; default 0")
+    psi: float | None = Field(None, ge=0, le=100, description="PSI from which a column's shift is told; default 0.1")
     tolerance: dict[str, Places] = Field(
         {}, description='per column or path of a document, `*` for anything: [outputs.NAME.tolerance."folds[*].loss"]'
     )
@@ -221,6 +222,7 @@ class Output(_Table):
             on_duplicates=self.on_duplicates,
             atol=None if self.atol is None else repr(self.atol),
             rtol=None if self.rtol is None else repr(self.rtol),
+            psi=None if self.psi is None else repr(self.psi),
             places={place: own.allowed() for place, own in self.tolerance.items()},
         )
 

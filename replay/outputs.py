@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replay.compare.difference import Difference
-from replay.compare.distribution import Shift, table_shifts
+from replay.compare.distribution import Shift, shifted_from, table_shifts
 from replay.compare.divergence import bytes_divergence, divergence, document_divergence
 from replay.compare.documents import compare_bytes, compare_documents
 from replay.compare.rows import by_key, check_columns
@@ -212,13 +212,13 @@ def _shifted(match: _Match) -> Mapping[str, Shift]:
     if large is not None:
         good, bad, spec = large
         names = [name for name in good.schema.names if name in bad.schema.names and name not in spec.key]
-        return shifts_large(match.label, good, bad, names)
+        return shifts_large(match.label, good, bad, names, shifted_from(spec))
     tables = _tables(match)
     if tables is None:
         return {}
     key, others = tables.spec.key, tables.bad.column_names
     names = [name for name in tables.good.column_names if name in others and name not in key]
-    return table_shifts(tables.good, tables.bad, names)
+    return table_shifts(tables.good, tables.bad, names, shifted_from(tables.spec))
 
 
 def _measurable(match: _Match) -> tuple[Source, Source, OutputSpec] | None:

@@ -33,7 +33,8 @@ class OutputSpec(Document):
     record has one canonical form), `None` where nothing was declared: then bytes and exact values count.
     `on_duplicates` says what a key that is there more than once means: an error, or rows that are numbered in
     their order and matched one by one (`number`), or rows that are left out (`skip`). `places` holds tolerances of
-    their own for columns and for paths of documents.
+    their own for columns and for paths of documents. `psi` is the decimal text of the PSI from which a column's
+    distribution counts as shifted, None for the usual 0.1.
     """
 
     path: str
@@ -43,6 +44,7 @@ class OutputSpec(Document):
     atol: str | None = None
     rtol: str | None = None
     places: dict[str, Allowed] = {}
+    psi: str | None = Field(None, pattern=r"^\d+(\.\d+)?(e-?\d+)?$")
 
     def allowed(self, place: str) -> Allowed:
         """Return what is declared for a column or path: by the first pattern that fits, `*` for anything."""

@@ -150,6 +150,7 @@ def compare(
     ] = Duplicates.error,
     atol: Annotated[Optional[float], typer.Option("--atol", min=0, help="Absolute tolerance.")] = None,  # noqa: UP045
     rtol: Annotated[Optional[float], typer.Option("--rtol", min=0, help="Relative tolerance.")] = None,  # noqa: UP045
+    psi: Annotated[Optional[float], typer.Option("--psi", min=0, help="PSI from which a shift is told.")] = None,  # noqa: UP045
     noise: options.Noise = 0,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -165,8 +166,9 @@ def compare(
 
     columns = tuple(part for part in (key or "").split(",") if part)
     spec = OutputSpec(path="", key=columns, decision=decision, atol=_text(atol), rtol=_text(rtol))
-    spec = spec.model_copy(update={"on_duplicates": on_duplicates.value})
-    asked = bool(key or decision or on_duplicates != Duplicates.error or atol is not None or rtol is not None)
+    spec = spec.model_copy(update={"on_duplicates": on_duplicates.value, "psi": _text(psi)})
+    numbers = any(number is not None for number in (atol, rtol, psi))
+    asked = bool(key or decision or on_duplicates != Duplicates.error or numbers)
     difference = _difference(a, b, spec, store, override=asked, noise=options.enough(noise))
     document = {"a": a, "b": b, "difference": difference.as_json() if difference else None}
     result(as_json, document, compared(difference))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from replay.compare.counted import Counted, counted
 from replay.compare.text import figure
 from replay.compare.values import Pair, as_float, as_text, unify
+from replay.record import OutputSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,14 +55,19 @@ class Shift:
         return {name: getattr(self, name) for name in names}
 
 
-def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Shift:
+def shifted_from(spec: OutputSpec) -> float:
+    """Return the PSI from which a column of this output counts as shifted."""
+    return SHIFTED if spec.psi is None else float(spec.psi)
+
+
+def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray, least: float = SHIFTED) -> Shift:
     """Return how the distribution of `bad` moved from that of `good`; the lengths may differ, nulls are a bin.
 
     Numbers and instants: deciles of `good`. Everything else: its most frequent categories. Where either
-    side has no rows nothing can be said, and `shifted` is False.
+    side has no rows nothing can be said, and `shifted` is False. `least` is the PSI above chance that is a shift.
     """
     if not len(good) or not len(bad):
-        return Shift(0.0, None, 0.0, SHIFTED, False, "no rows on one side: no distribution to compare")
+        return Shift(0.0, None, 0.0, least, False, "no rows on one side: no distribution to compare")
     pair = _comparable(good, bad)
     ks = p = moved = js = None
     found = counted(pair)
@@ -75,7 +81,7 @@ def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Shift:
     value, bins = psi(before, after)
     chance = 1 / len(good) + 1 / len(bad)
     expected = (bins - 1) * chance
-    threshold = max(expected + SHIFTED, _chi_square(bins - 1) * chance)
+    threshold = max(expected + least, _chi_square(bins - 1) * chance)
     shifted = value >= threshold
     named = (("KS", ks), ("Wasserstein", moved), ("Jensen-Shannon", js))
     also = "".join(f", {name} {figure(number)}" for name, number in named if number is not None)
@@ -84,7 +90,7 @@ def shift(good: pa.ChunkedArray, bad: pa.ChunkedArray) -> Shift:
     return Shift(value, ks, expected, threshold, shifted, sentence, p, moved, js)
 
 
-def can_shift(moved: int, n: int, m: int) -> bool:
+def can_shift(moved: int, n: int, m: int, least: float = SHIFTED) -> bool:
     """Return whether a column of n and then m values, `moved` of them changed, removed or added, can be `shifted`.
 
     Each of these moves at most one observation out of a bin and one into another, so the shares p and q of all
@@ -93,7 +99,7 @@ def can_shift(moved: int, n: int, m: int) -> bool:
     """
     if not n or not m:
         return False
-    return 2 * moved / min(n, m) * math.log(2 * max(n, m)) >= SHIFTED
+    return 2 * moved / min(n, m) * math.log(2 * max(n, m)) >= least
 
 
 def psi(before: Sequence[int], after: Sequence[int]) -> tuple[float, int]:
@@ -135,10 +141,10 @@ def jensen_shannon(found: Counted) -> float:
     return min(1.0, max(0.0, round(total / 2, 12)))  # the order of summing is by chance
 
 
-def table_shifts(good: pa.Table, bad: pa.Table, names: Sequence[str]) -> Mapping[str, Shift]:
+def table_shifts(good: pa.Table, bad: pa.Table, names: Sequence[str], least: float = SHIFTED) -> Mapping[str, Shift]:
     """Return the shift of the columns `names`, which both tables have."""
     with ThreadPoolExecutor() as threads:  # sorting lets other threads run
-        return dict(zip(names, threads.map(lambda name: shift(good[name], bad[name]), names), strict=True))
+        return dict(zip(names, threads.map(lambda name: shift(good[name], bad[name], least), names), strict=True))
 
 
 def _chi_square(freedom: int) -> float:

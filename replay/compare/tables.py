@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replay.compare.columns import column_differences, type_difference
 from replay.compare.difference import Difference
-from replay.compare.distribution import Shift, can_shift, table_shifts
+from replay.compare.distribution import SHIFTED, Shift, can_shift, shifted_from, table_shifts
 from replay.compare.rows import (
     SHOWN,
     Alignment,
@@ -52,6 +52,7 @@ class Matched:
     `common` rows have a partner; `order` says how their order differs, None for not at all. `tallies` hold the
     columns that both sides have, without the key; they are empty where no row could be told from another.
     `shifts` returns how the distributions of some columns moved, `explain` where some changed rows lie.
+    `least` is the PSI from which a shift is told.
     """
 
     good: pa.Schema
@@ -64,6 +65,7 @@ class Matched:
     shifts: Callable[[Sequence[str]], Mapping[str, Shift]]
     explain: Explain | None = None
     order: str | None = None
+    least: float = SHIFTED
 
 
 def compare_tables(
@@ -105,6 +107,8 @@ def compare_tables(
         matched = _by_position(good, bad, tallies)
     else:
         matched = _as_multisets(good, bad)
+    least = shifted_from(spec)
+    matched = replace(matched, shifts=partial(table_shifts, good, bad, least=least), least=least)
     return report(name, matched, spec.key)
 
 
@@ -252,7 +256,9 @@ def _shifts(matched: Matched, key: set[str], noise: set[str]) -> list[Difference
     names = [
         name
         for name in matched.good.names
-        if name in matched.bad.names and name not in key and can_shift(changed.get(name, 0) + lone, *matched.rows)
+        if name in matched.bad.names
+        and name not in key
+        and can_shift(changed.get(name, 0) + lone, *matched.rows, matched.least)
     ]
     shifts = matched.shifts(names) if names else {}
     return [

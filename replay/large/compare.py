@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from replay.compare.difference import Difference
-from replay.compare.distribution import Shift, table_shifts
+from replay.compare.distribution import SHIFTED, Shift, shifted_from, table_shifts
 from replay.compare.rows import SHOWN, check_columns, label
 from replay.compare.segments import Inputs, Segment, best, explain_with, names_segments
 from replay.compare.tables import OTHER_ORDER, SHUFFLED, Lone, Matched, report, tallies_of
@@ -74,6 +74,8 @@ def compare_large(
         if inputs is not None and spec.key and matched.explain is not None:
             keys = partial(work.rows_of, spec.key)
             matched = replace(matched, explain=explain_with(matched.explain, keys, inputs))
+        least = shifted_from(spec)
+        matched = replace(matched, shifts=partial(work.shifts, least=least), least=least)
         if common_rows:
             matched = replace(matched, removed=Lone(), added=Lone(), rows=(matched.common, matched.common))
         return report(name, matched, spec.key)
@@ -225,12 +227,12 @@ class Work:
         for batch in self.connection.sql(query).to_arrow_reader(BATCH):
             yield pa.Table.from_batches([batch])
 
-    def shifts(self, names: Sequence[str]) -> Mapping[str, Shift]:
+    def shifts(self, names: Sequence[str], least: float = SHIFTED) -> Mapping[str, Shift]:
         """Return the shifts of some columns, one after the other, from a sample where there are very many rows."""
         shifts: dict[str, Shift] = {}
         for name in names:
             sides = [self._sample(side, name) for side in "gb"]
-            shifts |= table_shifts(sides[0], sides[1], [name])
+            shifts |= table_shifts(sides[0], sides[1], [name], least)
         rows = (self.sides.good.total, self.sides.bad.total)
         if max(rows) <= SAMPLE:
             return shifts

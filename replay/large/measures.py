@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from replay.compare.distribution import Shift
+from replay.compare.distribution import SHIFTED, Shift
 from replay.compare.divergence import moved_cells
 from replay.compare.rows import check_columns
 from replay.compare.values import logical
@@ -33,10 +33,12 @@ def overlap_large(name: str, good: Source, bad: Source, spec: OutputSpec) -> int
         return sieve(connection, name, Sides(good, bad), spec.key).common
 
 
-def shifts_large(name: str, good: Source, bad: Source, names: Sequence[str]) -> Mapping[str, Shift]:
+def shifts_large(
+    name: str, good: Source, bad: Source, names: Sequence[str], least: float = SHIFTED
+) -> Mapping[str, Shift]:
     """Return the shifts of some columns of two tables, from a sample where there are very many rows."""
     with database(lambda: damage(good, "good") or damage(bad, "bad")) as connection:
-        return Work(connection, name, Sides(good, bad), (), False).shifts(names)
+        return Work(connection, name, Sides(good, bad), (), False).shifts(names, least)
 
 
 def divergence_large(name: str, good: Source, bad: Source, spec: OutputSpec) -> float:

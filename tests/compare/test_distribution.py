@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from replay.compare import counted
 from replay.compare.distribution import can_shift, psi, shift
+from replay.compare.tables import compare_tables
 from replay.compare.values import Pair
+from replay.record import OutputSpec
 
 
 def array(values: object) -> pa.ChunkedArray:
@@ -175,3 +178,17 @@ def test_the_database_counts_as_memory_does(kind: Literal["number", "other"]) ->
         rows = [[row for row in side if row[0] is not None and row[0] == row[0]] for side in rows]
         assert rows[0] == rows[1]
     assert sorted(map(repr, rows[0])) == sorted(map(repr, rows[1]))
+
+
+def test_the_psi_that_is_a_shift_can_be_declared() -> None:
+    tables = [pa.table({"id": range(4000), "x": normal(4000, mean, seed)}) for mean, seed in ((0, 1), (0.5, 2))]
+    for least, told in ((None, True), ("0.05", True), ("0.6", False)):
+        found = compare_tables("scores", *tables, OutputSpec(path="x", key=("id",), psi=least))
+        assert found is not None
+        assert any(child.kind == "distribution" for child in found.children) == told
+
+
+@pytest.mark.parametrize("wrong", ["", "much", "-1", "nan", "1e999999x"])
+def test_a_psi_that_is_no_number_is_no_declaration(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        OutputSpec(path="x", psi=wrong)
