@@ -357,7 +357,18 @@ def _large(match: _Match) -> tuple[Source, Source] | None:
 
 
 def _fitting(match: _Match, good: Sequence[str], bad: Sequence[str]) -> OutputSpec:
-    """Return the declaration, without its key for a file of a folder that has none of the key's columns."""
+    """Return the declaration, without its key for a file of a folder that has none of the key's columns.
+
+    Raises CompareError where neither of two files that were named has the column of the decision: its flips would
+    go unseen.
+    """
+    decision = match.spec.decision
+    if decision and not match.several and match.good and match.good.digest is None and decision not in {*good, *bad}:
+        raise CompareError(
+            f"{clean(match.label, 200)} has no column {clean(decision)} to use as the decision",
+            cause="the name is misspelt",
+            do=f"name one of its columns: {clean(', '.join(good), 300)}",
+        )
     if match.several and {*good, *bad}.isdisjoint(match.spec.key):
         return match.spec.model_copy(update={"key": ()})
     return match.spec

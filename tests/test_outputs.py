@@ -332,3 +332,34 @@ def test_a_damaged_file_is_a_finding_or_a_clear_error(tmp_path: Path, name: str)
             ends["error"] += 1
     assert ends["equal"] == 0
     assert ends["error"] > 0
+
+
+def test_a_decision_that_no_side_has_is_an_error(tmp_path: Path) -> None:
+    for name, x in (("a.csv", 1), ("b.csv", 2)):
+        (tmp_path / name).write_text(f"id,x\n1,{x}\n")
+    with pytest.raises(CompareError, match=r"a\.csv -> b\.csv has no column churn to use as the decision"):
+        compare_paths(tmp_path / "a.csv", tmp_path / "b.csv", OutputSpec(path="", key=("id",), decision="churn"))
+
+
+def test_a_damaged_row_group_is_named(tmp_path: Path) -> None:
+    table = pa.table({"id": range(1000), "x": [float(i) for i in range(1000)]})
+    for name in ("a.parquet", "b.parquet"):
+        parquet.write_table(table, tmp_path / name, row_group_size=250)
+    data = bytearray((tmp_path / "b.parquet").read_bytes())
+    for place in range(200, 900):
+        data[place] ^= 0xFF
+    (tmp_path / "b.parquet").write_bytes(bytes(data))
+    with pytest.raises(CompareError, match=r"b\.parquet is no readable parquet file \(row group 1 of 4\)"):
+        compare_paths(tmp_path / "a.parquet", tmp_path / "b.parquet", OutputSpec(path="", key=("id",)))
+
+
+def test_what_was_asked_of_two_files_is_not_read_again(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = scores(store, "id,x\na,1\nb,2\n"), scores(store, "id,x\na,1\nb,3.5\n")
+    asked = divergence_of(good, bad, store), key_overlap(good, bad, store), shift_of(good, bad, store)
+    read: list[str] = []
+    path = store.path
+    monkeypatch.setattr(store, "path", lambda digest: read.append(digest) or path(digest))
+    assert (divergence_of(good, bad, store), key_overlap(good, bad, store), shift_of(good, bad, store)) == asked
+    assert not read
+    assert (divergence_of(good, good, store), key_overlap(good, good, store)) == (0.0, 1.0)
+    assert not read
