@@ -1,7 +1,7 @@
 """Files read into what the rules of `replay.compare` understand: tables, documents, or opaque bytes.
 
-The format follows the file's name (`.csv`, `.tsv`, `.parquet`, `.feather`, `.arrow`, `.jsonl`, `.json`, also
-with `.gz`, `.bz2` or `.zst` behind); where the name says nothing, its first bytes.
+The format follows the file's name (`.csv`, `.tsv`, `.parquet`, `.feather`, `.arrow`, `.jsonl`, `.json`,
+`.safetensors`, `.npz`, `.npy`, also with `.gz`, `.bz2` or `.zst` behind); where the name says nothing, its first bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from replay.compare.text import clean
+from replay.content_tensors import read_tensors
 from replay.content_text import parse_json, read_csv, read_jsonl, records_table
 from replay.errors import CompareError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet as pq
 
-Format = Literal["csv", "parquet", "arrow", "jsonl", "json", "bytes"]
+Format = Literal["csv", "parquet", "arrow", "jsonl", "json", "tensors", "bytes"]
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -32,6 +33,9 @@ _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".safetensors": "tensors",
+    ".npz": "tensors",
+    ".npy": "tensors",
     ".txt": "bytes",
     ".log": "bytes",
     ".md": "bytes",
@@ -94,6 +98,8 @@ def load(path: Path, name: str, kind: Format, key: Sequence[str] = ()) -> Conten
     if kind == "csv":
         raw, table, dialect = read_csv(source, name)
         return Content("csv", table=table, raw=raw, dialect=dialect)
+    if kind == "tensors":
+        return Content("tensors", document=read_tensors(source, name))
     if kind == "jsonl":
         return Content("jsonl", table=read_jsonl(source, name))
     if kind == "json":

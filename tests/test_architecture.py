@@ -15,7 +15,7 @@ STOREYS = [
     {"state", "record", "config"},
     {"compare"},
     {"store"},
-    {"content_text"},
+    {"content_text", "content_tensors"},
     {"content", "large"},
     {"parts"},
     {"outputs"},
