@@ -20,10 +20,15 @@ bench: .venv/.installed-dev
 		bash -c 'for bench in run ways upgrade; do $(PYTHON) benchmarks/$$bench.py $(ARGS) || exit; done'
 	@$(MAKE) bench-search ARGS=
 
-# How many probes the search takes. PEERS: an interpreter that has picire; LOCKS: a folder with two real locks.
+# How many probes the search takes, beside other people's searches. LOCKS: a folder with two real locks.
 .PHONY: bench-search
-bench-search: .venv/.installed-dev
-	@$(PYTHON) benchmarks/search.py $(if $(PEERS),--peers $(PEERS)) $(if $(LOCKS),--locks $(LOCKS)) $(ARGS)
+bench-search: .venv/.installed-dev .venv-bench/.installed
+	@$(PYTHON) benchmarks/search.py --peers .venv-bench/bin/python $(if $(LOCKS),--locks $(LOCKS)) $(ARGS)
+
+.venv-bench/.installed: .venv/.installed-dev
+	@$(PYTHON) -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check picire==21.8 bugdoc==0.1
+	@touch $@
 
 # What comparing two tables costs. PEERS: an interpreter that has pandas, polars and datacompy; ARGS: numbers of rows.
 .PHONY: bench-tables
@@ -38,7 +43,7 @@ bench-tables: .venv/.installed-dev
 	@touch .venv/.installed
 
 clean:
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Bind and bisect every incident of a collection (a folder of them, laid out as benchmarks/incidents.py says).

@@ -1,8 +1,7 @@
-"""How many probes the search takes: `make bench-search [PEERS=PYTHON] [LOCKS=FOLDER]`. Prints a Markdown table.
+"""How many probes the search takes: `make bench-search [LOCKS=FOLDER]`. Prints a Markdown table.
 
-PEERS is the interpreter of an environment with picire; LOCKS a folder with two locks of one project, each a list of
-name, version and requires_dist. Without it a graph like theirs is made up. docs/decisions/0020-search.md says what is
-counted.
+LOCKS is a folder with two locks of one project, each a list of name, version and requires_dist. Without it a graph
+like theirs is made up. docs/decisions/0020-search.md says what is counted.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ KINDS = {"one": "one culprit", "pair": "two in one layer", "across": "two across
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has picire")
+    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has picire and bugdoc")
     parser.add_argument("--locks", type=Path, metavar="FOLDER", help="two locks as JSON")
     parser.add_argument("--limit", type=int, default=200, help="problems a row")
     chosen = parser.parse_args()
-    head = "| problem | to the answer | with the proof | could not run | ddmin (picire) | ddmin: could not run |"
-    print(head + "\n|---|---|---|---|---|---|")
+    head = "| problem | to the answer | with the proof | could not run | ddmin (picire) | ddmin: could not run "
+    print(head + "| BugDoc (Shortcut) | BugDoc: could not run |\n|---|---|---|---|---|---|---|---|")
     for size in (32, 128):
         for together, words in WORDS.items():
             problems = list(flat(size, together, chosen.limit))
@@ -69,17 +68,17 @@ def row(
     cells = [_mean([len(oracle.asked) for oracle in oracles]) for oracles in (first, second)]
     cells.append(str(sum(oracle.unresolved for oracle in [*first, *second])))
     if peers:
-        theirs = ask(peers, problems)
-        exact = statistics.mean(right for _, _, right in theirs)
-        cells.append(_mean([asked for asked, _, _ in theirs]) + ("" if exact == 1 else f", exact in {exact:.0%}"))
-        cells.append(_mean([failed for _, failed, _ in theirs]))
+        for theirs in ask(peers, problems).values():
+            exact = statistics.mean(right for _, _, right in theirs)
+            cells.append(_mean([asked for asked, _, _ in theirs]) + ("" if exact == 1 else f", exact in {exact:.0%}"))
+            cells.append(_mean([failed for _, failed, _ in theirs]))
     else:
-        cells += ["-", "-"]
+        cells += ["-", "-", "-", "-"]
     print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
 
 
-def ask(python: str, problems: Sequence[Problem]) -> list[tuple[int, int, bool]]:
-    """Return what the peer needs for the same problems and the same order of items."""
+def ask(python: str, problems: Sequence[Problem]) -> dict[str, list[tuple[int, int, bool]]]:
+    """Return what each peer needs for the same problems (or the first of them) and the same order of items."""
     told = [
         {
             "items": ordered(problem),
@@ -90,7 +89,8 @@ def ask(python: str, problems: Sequence[Problem]) -> list[tuple[int, int, bool]]
     ]
     script = Path(__file__).with_name("peers.py")
     done = subprocess.run([python, script], input=json.dumps(told), capture_output=True, text=True, check=True)
-    return [(asked, failed, right) for asked, failed, right in json.loads(done.stdout)]
+    found: dict[str, list[tuple[int, int, bool]]] = json.loads(done.stdout)
+    return found
 
 
 def _mean(counts: Sequence[int]) -> str:
