@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replay.bisect.case import NOTHING, Case
@@ -42,7 +42,8 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
     order = [name for atoms in in_order([n for n in case.prober.atoms if n in scope], requires) for name in atoms]
     likely = weights(case.prober.atoms, case.options.focus)
     width, every = case.options.jobs, case.options.every
-    found = drive(narrow(order, requires, told=told, weights=likely, width=width, every=every), answer)
+    asked = narrow(order, requires, told=told, weights=likely, width=width, every=every)
+    found = drive(asked, _telling(case, order, answer, told or {}))
     carried = along(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
@@ -52,6 +53,22 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
         case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
     _tell(case, found, scope)
     return Caught(found, fine=True, carried=carried)
+
+
+def _telling(case: Case, order: Sequence[str], answer: Answer, told: Mapping[Taken, Outcome]) -> Answer:
+    """Return the answer that also says which atoms may still be the cause, were it a single one."""
+    seen = {mix: outcome for mix, outcome in told.items() if outcome in ("good", "bad")}
+
+    def telling(mixes: list[Taken]) -> dict[Taken, Outcome]:
+        found = answer(mixes)
+        seen.update({mix: outcome for mix, outcome in found.items() if outcome in ("good", "bad")})
+        left = [name for name in order if all((name in mix) == (result == "bad") for mix, result in seen.items())]
+        if left:
+            named = f": {', '.join(left)}" if len(left) <= 2 else ""
+            case.bench.progress(f"still suspected: {len(left)} of {len(order)} changes{named}")
+        return found
+
+    return telling
 
 
 def flip_pair(case: Case, caught: Caught) -> list[str]:

@@ -67,6 +67,13 @@ def test_a_fix_is_run_tagged_and_names_the_line_to_change(shop: Shop) -> None:
     assert shop.replay("compare", "good", "fix").code == 0
 
 
+def test_progress_says_what_is_still_suspected(shop: Shop) -> None:
+    shop.bind("good", SHIFT="0", LOG_LEVEL="a")
+    shop.bind("bad", SHIFT="4", LOG_LEVEL="b")
+    ended = shop.replay("bisect", "good", "bad")
+    assert re.search(r"still suspected: 1 of \d changes: runtime/env/SHIFT", ended.err)
+
+
 TIMES = (
     (r"\b[0-9a-f]{12}\b", "<id>"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "<when>"),
