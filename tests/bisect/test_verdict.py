@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay.bisect.judge import judge
+from replay.bisect.judge import judge, to_mend
 from replay.bisect.search import Found, Gap
 from replay.bisect.verdict import DataEffect, Evidence, Group, Verdict, confidence
 from replay.state import Change
@@ -135,3 +135,10 @@ def test_several_changes_under_one_name_are_told_one_by_one() -> None:
 
     assert tied.label == "schema/customers"
     assert tied.side("schema/customers", after=False) == "format: a; fee/type: a"
+
+
+def test_the_advice_says_what_a_column_was() -> None:
+    assert to_mend("schema/customers/fee/type", "float") == "schema/customers/fee/type (it was float)"
+    assert to_mend("schema/customers/fee/added", None) == "schema/customers/fee/added"
+    told = to_mend("runtime/base", "python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2; apt 2.2.4, bash 5.1")
+    assert told == "runtime/base (it was python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2)"
