@@ -10,6 +10,7 @@ buildx; without one these rows are left out, and said.
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import peer_builds
 from rounds import REPLAY, machine, option, publish, run, say
-from wheelhouse import OTHER, SWAPPED, Wheelhouse, wheelhouse
+from wheelhouse import SWAPPED, Wheelhouse, wheelhouse
 
 STATES = ("cold", "again", "swapped")
 TOML = """\
@@ -106,7 +107,7 @@ class Own:
         for how in ("mount", "image"):
             self.forget()
             self.environ |= {"REPLAY_DELIVERY": how, "REPLAY_STORE": str(self.folder / f"{how}-{number}")}
-            for state, changes in {"cold": [], "again": [], "before": [SWAPPED, OTHER], "swapped": [SWAPPED]}.items():
+            for state, changes in {"cold": [], "again": [], "before": [SWAPPED]}.items():
                 (self.project / "requirements.txt").write_text(self.house.requirements(*changes))
                 begin = time.perf_counter()
                 said = json.loads(run(self.project, *REPLAY, "run", "--tag", state, "--json", environ=self.environ))
@@ -115,14 +116,31 @@ class Own:
                     phases = said["record"]["milliseconds"]
                     made = ("lock", "smoke", "environment") if state == "cold" else ("environment",)
                     self._spent(_environment(how), state, sum(phases.get(phase, 0) for phase in made) / 1000)
+            self._swap(how, number)
         self.forget()
-        for state, ref in {"cold": "cold", "again": "cold", "before": "before", "swapped": "swapped"}.items():
+        for state, ref in {"cold": "cold", "again": "cold", "swapped": "before"}.items():
             begin = time.perf_counter()
             said = json.loads(run(self.project, *REPLAY, "build", ref, "--json", environ=self.environ))
-            if state in STATES:
-                self._spent(BUILD, state, time.perf_counter() - begin)
+            self._spent(BUILD, state, time.perf_counter() - begin)
             if state == "cold":
                 self.rows[BUILD].images.append(said["image"])
+
+    def _swap(self, how: str, number: int) -> None:
+        """Rerun the swapped state as if nobody had made its environment: binding it made one for the smoke test."""
+        if how == "mount":
+            shutil.rmtree(self._newest_tree(number))
+        else:
+            listed = run(self.project, "docker", "images", "-q", "--no-trunc", "replay-env").split()
+            run(self.project, "docker", "rmi", "-f", listed[0])
+        begin = time.perf_counter()
+        said = json.loads(run(self.project, *REPLAY, "rerun", "before", "--json", environ=self.environ))
+        self._spent(_whole(how), "swapped", time.perf_counter() - begin)
+        shown = run(self.project, *REPLAY, "show", said["reruns"][0]["run"], "--json", environ=self.environ)
+        self._spent(_environment(how), "swapped", json.loads(shown)["run"]["milliseconds"]["environment"] / 1000)
+
+    def _newest_tree(self, number: int) -> Path:
+        trees = (self.folder / f"mount-{number}/cache/trees").iterdir()
+        return max(trees, key=lambda path: path.stat().st_ctime)
 
     def forget(self) -> None:
         """Remove our images from the engine."""
@@ -137,8 +155,8 @@ class Own:
 
     def commands(self) -> dict[str, list[str]]:
         """Return how `docker run` starts a Python in the last environments that were made."""
-        tree = max((self.folder / "mount-0/cache/trees").iterdir(), key=lambda path: path.stat().st_ctime)
-        built = json.loads(run(self.project, *REPLAY, "build", "swapped", "--json", environ=self.environ))
+        tree = self._newest_tree(0)
+        built = json.loads(run(self.project, *REPLAY, "build", "before", "--json", environ=self.environ))
         python = "/opt/replay/env/bin/python"
         return {
             "Replay, by mount": ["-v", f"{tree}:/opt/replay/env:ro", peer_builds.BASE, python],
@@ -147,7 +165,7 @@ class Own:
 
 
 def _whole(how: str) -> str:
-    return f"Replay by {how}: `replay run`, container and job included"
+    return f"Replay by {how}: `replay run` (swapped: `rerun`), container and job included"
 
 
 def _environment(how: str) -> str:

@@ -69,12 +69,17 @@ class Wheelhouse:
         """Serve the simple API (PEP 503) of the wheels on this machine; yield its address."""
         _write_pages(self)
         handler = partial(_Silent, directory=str(self.folder))
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        with _Server(("127.0.0.1", 0), handler) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             try:
                 yield f"http://127.0.0.1:{server.server_port}/simple"
             finally:
                 server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: uv hangs up as soon as it has read a wheel's metadata."""
 
 
 class _Silent(SimpleHTTPRequestHandler):
