@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 import threading
 import weakref
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from replay.store.files import remove_tree
+from replay.store.intake import Beside
 from replay.store.work import Work
+
+MODE = 0o444
+MTIME = 315_532_800
+"""1980-01-01 UTC in seconds: what every blob says, so that trees linked from blobs are the same anywhere."""
 
 _MAY_NOT_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -32,18 +39,22 @@ class Assembly:
                 self._folder = self._make()
             return self._folder / digest.removeprefix("sha256:")
 
-    def write(self, file: Path, content: Iterable[bytes], mode: int, mtime: int) -> None:
-        """Write a file anew; half of one is removed again. Raises OSError and what `content` raises."""
+    def write(self, file: Path, content: Iterable[bytes], large: bool) -> str:
+        """Write a file anew and return its digest; half of one is removed again. Raises OSError and as `content`."""
         file.unlink(missing_ok=True)
+        hashed = hashlib.sha256()
         try:
-            with file.open("xb", buffering=0) as target:
+            with file.open("xb", buffering=0) as target, ExitStack() as stack:
+                update = stack.enter_context(Beside(hashed.update)).feed if large else hashed.update
                 for block in content:
+                    update(block)
                     target.write(block)
-                os.fchmod(target.fileno(), mode)
-                os.utime(target.fileno(), (mtime, mtime))
+                os.fchmod(target.fileno(), MODE)
+                os.utime(target.fileno(), (MTIME, MTIME))
         except BaseException:
             file.unlink(missing_ok=True)
             raise
+        return "sha256:" + hashed.hexdigest()
 
     def _make(self) -> Path:
         try:

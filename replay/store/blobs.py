@@ -18,7 +18,7 @@ from typing import BinaryIO
 from replay.digest import CHUNK, of_bytes
 from replay.errors import CorruptBlob
 from replay.state import FileEntry
-from replay.store.assembly import Assembly
+from replay.store.assembly import MODE, MTIME, Assembly
 from replay.store.chunks import LARGE, ChunkIndex, Sorter
 from replay.store.documents import no_blob
 from replay.store.files import publish, storing
@@ -26,10 +26,6 @@ from replay.store.intake import Beside, blocks, source
 from replay.store.pieces import Parts, Pieces, read_part
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
-
-MODE = 0o444
-MTIME = 315_532_800
-"""1980-01-01 UTC in seconds: what every blob says, so that trees linked from blobs are the same anywhere."""
 
 WORTH = 4
 """A large file is kept in parts where at least one in so many of its bytes is here already."""
@@ -173,11 +169,10 @@ class Blobs:
         with storing(f"put blob {digest} together"), self._assembly.guard:
             file = self._assembly.file(digest)
             if not file.exists() or self._verified.get(digest) != _mark(file.lstat()):
-                hashed = hashlib.sha256()
-                with Beside(hashed.update) as beside:
-                    self._assembly.write(file, _passing(self.pieces.read(digest, parts), beside), MODE, MTIME)
+                content = self.pieces.read(digest, parts)
+                found = self._assembly.write(file, content, sum(part.length for part in parts) >= LARGE)
                 try:
-                    self._check(digest, "sha256:" + hashed.hexdigest())
+                    self._check(digest, found)
                 except CorruptBlob:
                     file.unlink()
                     raise
@@ -291,9 +286,3 @@ def entry(digest: str, info: os.stat_result) -> FileEntry:
 
 def _mark(info: os.stat_result) -> _Mark:
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _passing(content: Iterator[bytes], beside: Beside) -> Iterator[bytes]:
-    for block in content:
-        beside.feed(block)
-        yield block

@@ -13,8 +13,8 @@ from replay.errors import CorruptBlob, InputError
 from replay.record import RunRecord
 from replay.state import FileEntry, ReleaseState
 from replay.store import documents, refs
+from replay.store.assembly import MODE, MTIME
 from replay.store.base import BlobRef, Collected, Finding, Resolved, RunEntry
-from replay.store.blobs import MODE, MTIME
 from replay.store.files import remove_tree
 
 

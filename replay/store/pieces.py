@@ -44,7 +44,13 @@ class Pieces:
 
     def find(self, digest: str) -> Parts | None:
         """Return the parts of a blob, None where it is not kept in parts that are all here. Raises StoreError."""
-        self._refresh()
+        parts = self._look_up(digest)
+        if parts is None:
+            self._refresh()
+            parts = self._look_up(digest)
+        return parts
+
+    def _look_up(self, digest: str) -> Parts | None:
         for table in self._known.values():
             parts = table.get(digest)
             if parts is not None and self._are_here(parts):
@@ -103,15 +109,15 @@ class Pieces:
         for part in parts:
             ends[part.blob] = max(ends.get(part.blob, 0), part.offset + part.length)
         try:
-            return all(self._file(blob).lstat().st_size >= end for blob, end in ends.items())
+            return all(os.lstat(self._file(blob)).st_size >= end for blob, end in ends.items())
         except OSError:
             return False
 
-    def _file(self, digest: str) -> Path:
-        return self._blobs / digest.removeprefix("sha256:")
+    def _file(self, digest: str) -> str:
+        return f"{self._blobs}/{digest.removeprefix('sha256:')}"
 
 
-def read_part(file: Path, part: Part) -> Iterator[bytes]:
+def read_part(file: Path | str, part: Part) -> Iterator[bytes]:
     """Yield a range of a file block by block, less of it where the file is cut short. Raises OSError."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -18,6 +18,7 @@ import pytest
 from replay.errors import StoreError
 from replay.store.base import Resolved
 from replay.store.folder import FolderStore
+from tests.store.contract import grown, small_files
 from tests.store.samples import add_runs, add_state, record
 
 PROJECT = Path(__file__).parents[2]
@@ -77,6 +78,22 @@ def test_a_store_can_be_opened_wherever_its_making_was_killed(tmp_path: Path) ->
         store = FolderStore.open(root)
         assert store.fsck() == []
         store.tag("works", Resolved(add_state(store), None))
+
+
+def test_a_store_is_sound_wherever_a_snapshot_was_killed(tmp_path: Path) -> None:
+    before, after = grown(tmp_path, 9_000_000)
+    texts = small_files(tmp_path, 100)
+    said(start("keep", tmp_path, tmp_path / "unharmed", NEVER))
+    (survived,) = [line for line in said(start("keep", tmp_path, tmp_path / "again", NEVER)) if line[0] == "survived"]
+    points = random.Random(3).sample(range(1, int(survived[1])), 25)
+    lines = said(start("keep", tmp_path, tmp_path / "{}", *points))
+    assert {line[0] for line in lines} == {"kept"}
+    for point in points:
+        store = FolderStore.open(tmp_path / str(point))
+        assert store.fsck() == []
+        kept = [store.put_file(before), store.put_file(after), *store.put_files(texts)]
+        assert all(len(store.get(entry.blob)) == entry.size for entry in kept)
+        assert store.fsck() == []
 
 
 def test_scratch_goes_with_its_process(tmp_path: Path) -> None:
@@ -236,6 +253,7 @@ def test_a_store_that_may_only_be_read_can_be_read() -> None:
         state = add_state(store)
         (run,) = add_runs(store, state, 1)
         store.tag("prod", Resolved(state, run))
+        together = store.put_files(small_files(Path(folder), 100))
         inside = [path for path in root.rglob("*") if path.is_dir() and root / "tmp" not in path.parents]
         for path in (root, *inside):
             path.chmod(0o555)
@@ -244,6 +262,7 @@ def test_a_store_that_may_only_be_read_can_be_read() -> None:
             assert reader.resolve("prod").run == run
             assert reader.run(run).state == state
             assert reader.fsck() == []
+            assert reader.path(together[5].blob).read_bytes() == reader.get(together[5].blob)
             writes = (
                 lambda: reader.put(b"new"),
                 lambda: reader.tag("next", Resolved(state, run)),

@@ -4,6 +4,7 @@
 `worker.py die ROOT COUNT POINT...` does so once for each point, in a forked process that kills itself with
 SIGKILL before the POINTth of its calls that touch files; one that survives prints how many it made. Where ROOT
 holds `{}` each has its own store.
+`worker.py keep DATA ROOT POINT...` does that to one that keeps the files of a folder.
 `worker.py scratch ROOT` makes a scratch folder, prints it and waits.
 """
 
@@ -34,7 +35,16 @@ def write(root: Path, job: str, count: int) -> None:
         say(f"tag {job}-{number} {run}")
 
 
-def die(root: str, count: int, points: list[int]) -> None:
+def snapshot(root: Path, data: Path) -> None:
+    """Keep a table, the same grown, and small files; say what the store answered."""
+    store = FolderStore.open(root)
+    for file in (data / "before.bin", data / "after.bin"):
+        say(f"kept {store.put_file(file).blob}")
+    for entry in store.put_files(sorted(data.glob("*.txt"))):
+        say(f"kept {entry.blob}")
+
+
+def die(root: str, count: int, points: list[int], data: str = "") -> None:
     for point in points:
         own = Path(root.format(point))
         pid = os.fork()
@@ -42,7 +52,7 @@ def die(root: str, count: int, points: list[int]) -> None:
             if own.exists() and (findings := FolderStore.open(own).fsck()):
                 say(f"unsound before {point}: {findings}")
             calls = kill_at(point)
-            write(own, f"job{point}", count)
+            snapshot(own, Path(data)) if data else write(own, f"job{point}", count)
             sys.setprofile(None)
             say(f"survived {len(calls)}")
             os._exit(0)
@@ -83,5 +93,7 @@ if __name__ == "__main__":
         write(Path(where), rest[0], int(rest[1]))
     elif command == "die":
         die(where, int(rest[0]), [int(point) for point in rest[1:]])
+    elif command == "keep":
+        die(rest[0], 0, [int(point) for point in rest[1:]], data=where)
     else:
         scratch(Path(where))

@@ -1,0 +1,147 @@
+"""What keeping input data costs beside its peers: `python benchmarks/snapshots.py [--size BYTES] [--files N]`.
+
+A table of random bytes, the same with 1 % appended, and a folder of small files of 100 to 4,000 bytes. Every row is a
+whole process on a warm page cache: wall and processor time, and by how much the repository grew. Rows take turns, so
+that a busy moment hits all alike; the least of the rounds, since what disturbs only adds. Peers are restic and borg
+from the PATH (no compression, no cipher where that can be chosen) and the dvc of REPLAY_BENCH_DVC; those that are not
+there are left out. TMPDIR says on which file system: a repository there is removed as soon as it is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+OURS = """
+import sys
+from pathlib import Path
+from replay.store.folder import FolderStore
+source = Path(sys.argv[1])
+files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+FolderStore.open(Path("store")).put_files(files)
+"""
+DVC = os.environ.get("REPLAY_BENCH_DVC", "dvc")
+RESTIC = ["restic", "-q", "-r", "store", "--no-cache"]
+Command = list[str]
+
+
+@dataclass
+class Peer:
+    """A tool: what makes its repository, and what keeps a file or folder in it."""
+
+    name: str
+    start: list[Command]
+    keep: Callable[[str], list[Command]]
+
+
+PEERS = [
+    Peer("replay", [], lambda path: [[sys.executable, "-c", OURS, path]]),
+    Peer("sha256sum", [], lambda path: [["sh", "-c", f"find {path} -type f -exec sha256sum {{}} + >sums"]]),
+    Peer("cp and sync", [], lambda path: [["sh", "-c", f"cp -r {path} copy && sync -f copy"]]),
+    Peer(
+        "restic",
+        [[*RESTIC, "init"]],
+        lambda path: [[*RESTIC, "backup", path]],
+    ),
+    Peer(
+        "borg",
+        [["borg", "init", "-e", "none", "store"]],
+        lambda path: [["borg", "create", "-C", "none", f"store::{Path(path).name}", path]],
+    ),
+    Peer("dvc add", [["git", "init", "-q"], [DVC, "init", "-q"]], lambda path: [[DVC, "add", "-q", path]]),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=2_000_000_000)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    peers = [peer for peer in PEERS if all(shutil.which(c[0]) for c in [*peer.start, *peer.keep("x")])]
+    found: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
+    with tempfile.TemporaryDirectory(prefix="replay-snapshots-") as folder:
+        data = Path(folder, "data")
+        data.mkdir()
+        make(data, options.size, options.files)
+        for _ in range(options.rounds):
+            for peer in peers:
+                for names in (["table", "grown"], ["small"]):
+                    with tempfile.TemporaryDirectory(dir=folder) as work:
+                        for command in peer.start:
+                            run(command, Path(work))
+                        for name in names:
+                            found.setdefault((peer.name, name), []).append(measured(peer, data, name, Path(work)))
+    print(report(found, options.size, options.files, options.rounds))
+
+
+def make(data: Path, size: int, files: int) -> None:
+    """Make the table, the grown table and the folder of small files."""
+    chance = random.Random(1)
+    with (data / "table").open("wb") as table:
+        for start in range(0, size, 1 << 24):
+            table.write(chance.randbytes(min(1 << 24, size - start)))
+    shutil.copyfile(data / "table", data / "grown")
+    with (data / "grown").open("ab") as grown:
+        grown.write(chance.randbytes(size // 100))
+    for number in range(files):
+        file = data / "small" / str(number // 500) / f"{number}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(chance.randbytes(chance.randrange(100, 4000)))
+
+
+def measured(peer: Peer, data: Path, name: str, work: Path) -> tuple[float, float, int]:
+    """Keep a file or folder; return wall and processor seconds, and by how many bytes the repository grew."""
+    source = str(data / name)
+    if peer.name == "dvc add":  # it takes only what lies in its own folder
+        subprocess.run(["cp", "-r", source, str(work / name)], check=True)
+        source = name
+    os.sync()
+    before = size_of(work)
+    times, started = os.times(), time.perf_counter()
+    for command in peer.keep(source):
+        run(command, work)
+    wall, after = time.perf_counter() - started, os.times()
+    spent = after.children_user + after.children_system - times.children_user - times.children_system
+    return wall, spent, size_of(work) - before
+
+
+def run(command: Command, folder: Path) -> None:
+    env = os.environ | {"RESTIC_PASSWORD": "x", "BORG_BASE_DIR": str(folder), "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)[:200]}: {done.stderr[-800:]}")
+
+
+def size_of(folder: Path) -> int:
+    files = (path.lstat() for path in folder.rglob("*"))
+    return sum(info.st_size for info in files if info.st_nlink < 3)
+
+
+def report(found: dict[tuple[str, str], list[tuple[float, float, int]]], size: int, files: int, rounds: int) -> str:
+    titles = [f"{size / 1e9:g} GB, s", "processor, s", "GB/s", "1 % appended, s", "stored"]
+    titles += [f"{files:,} small files, s", "processor, s", "stored"]
+    lines = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    for name in dict.fromkeys(name for name, _ in found):
+        table, grown, small = (min(found[name, what]) for what in ("table", "grown", "small"))
+        lines.append(
+            f"| {name} | {table[0]:.2f} | {table[1]:.2f} | {size / 1e9 / table[0]:.2f} | {grown[0]:.2f} "
+            f"| {100 * grown[2] / size:.2f} % | {small[0]:.2f} | {small[1]:.2f} | {small[2] / 1e6:.0f} MB |"
+        )
+    load = os.getloadavg()[0]
+    lines.append(f"\n{platform.machine()}, {os.cpu_count()} cores, best of {rounds}, load {load:.1f} at the end.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
