@@ -160,6 +160,7 @@ def _said_of_left_out(left_out: list[str], record: RunRecord | None) -> list[str
     lines = [f"  left out: {_few(left_out)}" if left_out else "  left out: nothing, it has no data"]
     if record is not None:
         lines.append("  left out: the run, with its log and outputs")
+    lines.append("  not left out: names of columns and their categories (layer schema), variables (layer runtime)")
     return [*lines, "  elsewhere the state can be shown; it can be rerun only where a store has that data already"]
 
 
