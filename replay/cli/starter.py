@@ -59,10 +59,11 @@ def guess(folder: Path) -> str:
     models = sorted(p.name + "/" for p in folder.iterdir() if p.is_dir() and p.name in MODELS)
     if models:
         lines += ["[model]", f"paths = [{', '.join(map(_quoted, models))}]", ""]
-    for table in _tables(folder):
-        key = _first_column(folder / table)
+    keys = {table: _first_column(folder / table) for table in _tables(folder)}
+    for table, key in keys.items():
         lines += [f"[data.{_name(table.stem)}]", f"path = {_quoted(str(table))}", f"key = {_quoted(key)}", ""]
-    lines += ["[outputs.scores]", 'path = "out/scores.csv"', 'key = "customer_id"   # the column that identifies a row']
+    row = f"key = {_quoted(next(iter(keys.values()), 'customer_id'))}   # the column that identifies a row"
+    lines += ["[outputs.scores]", 'path = "out/scores.csv"', row]
     return "\n".join(lines) + "\n"
 
 

@@ -138,7 +138,7 @@ def diff(changes: Sequence[Change], difference: Difference | None, same_inputs: 
     """Return what `replay diff` prints: states first, then outputs."""
     layers = {change.layer for change in changes}
     names = ", ".join(name for name in LAYERS if name in layers)
-    lines = [f"states: {len(changes)} changes in {names}" if changes else "states: no change"]
+    lines = [f"states: {len(changes)} change{'s' * (len(changes) > 1)} in {names}" if changes else "states: no change"]
     if changes:
         lines += change_lines(changes)
     if difference is None:
