@@ -123,7 +123,7 @@ def test_a_plan_runs_nothing(shop: Shop) -> None:
     shop.job(offset=1)
     shop.bind("bad", LOG_LEVEL="x")
     ended = shop.replay("bisect", "good", "bad", "--plan", "--json")
-    assert len(ended.json["probes"]) == 8
+    assert len(ended.json["probes"]) == 13
     assert len(shop.store.runs()) == 2
 
 
