@@ -80,8 +80,10 @@ def _renumbered(cells: Cells) -> list[str]:
 
     sides = [numbers(side) for side in (cells.good, cells.bad)]
     if any(side.null_count for side in sides) or sides[0].equals(sides[1]):
-        examples = [str(side[0].as_py()) for side in (cells.good, cells.bad)]
-        return ["", ""] if examples[0] == examples[1] else [f", as {quoted(example)}" for example in examples]
+        examples = [side[0].as_py() for side in (cells.good, cells.bad)]
+        blank = not any(str(example).strip() for example in examples if example is not None)
+        alike = str(examples[0]) == str(examples[1])
+        return ["", ""] if blank or alike else [f", as {_told(example)}" for example in examples]
     return [f", {text}" for text in moved(cells, pc.is_valid(sides[0]))]
 
 
