@@ -10,7 +10,8 @@ from pathlib import Path
 
 from replay import recipe
 from replay.adopt import Platform, existing, without
-from replay.config import Config, Runtime
+from replay.config import Config
+from replay.declared import Runtime
 from replay.engines.base import ImageEngine
 from replay.engines.warehouse import Carrier
 from replay.environment.base import Base

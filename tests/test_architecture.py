@@ -12,13 +12,14 @@ PACKAGE = ROOT / "replay"
 
 STOREYS = [
     {"errors", "digest", "progress"},
-    {"state", "record", "config"},
+    {"state", "record", "declared", "config"},
     {"compare"},
     {"store"},
     {"content_text", "content_tensors"},
     {"content", "large"},
     {"parts"},
-    {"outputs"},
+    {"matches"},
+    {"outputs", "movement"},
     {"environment"},
     {"sources"},
     {"references"},

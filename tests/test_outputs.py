@@ -13,7 +13,8 @@ from pyarrow import feather, parquet
 from replay.compare.difference import Difference
 from replay.compare.tolerance import noise_floor
 from replay.errors import CompareError
-from replay.outputs import compare_outputs, compare_paths, divergence_of, key_overlap, shift_of
+from replay.movement import divergence_of, key_overlap, shift_of
+from replay.outputs import compare_outputs, compare_paths
 from replay.record import OutputRecord, OutputSpec
 from replay.store.memory import MemoryStore
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from replay import outputs
+from replay import matches
 from replay.compare.difference import Difference
 from replay.errors import CompareError
 from replay.outputs import compare_paths
@@ -52,7 +52,7 @@ def test_parts_are_one_table_however_it_was_cut(tmp_path: Path) -> None:
 
 
 def test_large_parts_are_compared_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs, "LARGE", 1)
+    monkeypatch.setattr(matches, "LARGE", 1)
     good = write(tmp_path / "good", {"part-0.parquet": table(0, 10)})
     bad = write(tmp_path / "bad", {"part-0.parquet": table(0, 4), "part-1.parquet": table(4, 10, moved=7)})
     assert "x: 1 of 10 cells changed" in lines(compare_paths(good, bad, KEYED))[2]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from replay.bisect.verdict import DataEffect
 from replay.errors import CompareError
-from replay.outputs import Noise, compare_outputs, divergence_of, key_overlap, shift_of
+from replay.movement import divergence_of, key_overlap, shift_of
+from replay.outputs import Noise, compare_outputs
 from replay.record import RunRecord
 from replay.store.base import Store
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,42 +18,24 @@ if TYPE_CHECKING:
     from replay.bisect.verdict import Verdict
     from replay.record import RunRecord
 
-Repeat = Annotated[int, typer.Option("--repeat", min=2, max=50, help="Reruns of each end.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Run every probe again, also those known from before.")]
-
 
 def bisect(
     good: Annotated[str, typer.Argument(help="The last run known to be good.")],
     bad: Annotated[str, typer.Argument(help="The first run known to be bad.")],
     jobs: options.Jobs = 1,
-    test: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--test", help="A command that judges a run's outputs: exit 0 good, 1 bad, 125 cannot say."),
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be probed, and stop.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")] = False,
-    fresh: Fresh = False,
-    repeat: Repeat = 2,
+    test: options.Test = None,
+    plan: options.Plan = False,
+    resume: options.Resume = False,
+    fresh: options.Fresh = False,
+    repeat: options.Repeat = 2,
     noise: options.Noise = 0,
-    layers: Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")] = False,
-    only: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--only", help="Take apart only these changes, as runtime/packages; others as a whole."),
-    ] = None,
-    skip: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--skip", help="Do not take these changes apart."),
-    ] = None,
-    suspect: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--suspect", help="Try these changes first."),
-    ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Run the mended state again, tag it fix, say what to do.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Look for every cause and every way to mend it.")] = False,
-    budget: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--budget", help="Stop after so many probes (20) or so much time (90s, 10m, 2h)."),
-    ] = None,
+    layers: options.Layers = False,
+    only: options.Only = None,
+    skip: options.Skip = None,
+    suspect: options.Suspect = None,
+    fix: options.Fix = False,
+    every: options.Every = False,
+    budget: options.Budget = None,
     clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
     engine: options.Engine = options.EngineName.auto,
@@ -74,26 +57,25 @@ def bisect(
 
     session = Session(store, engine.choice)
     kept = session.store()
-    one, other = session.run(kept, good), session.run(kept, bad)
-    focus = Focus(tuple(only or ()), tuple(skip or ()), tuple(suspect or ()))
+    runs = session.run(kept, good), session.run(kept, bad)
+    chosen = Options(
+        jobs=jobs,
+        repeat=repeat,
+        fresh=fresh,
+        resume=resume,
+        drill=not layers,
+        hold_clock=clock == "recorded",
+        history=session.root(),
+        focus=Focus(tuple(only or ()), tuple(skip or ()), tuple(suspect or ())),
+        every=every,
+    )
     if plan:
-        held = {"hold_clock": clock == "recorded", "history": session.root(), "jobs": jobs}
-        _plan(session, (one, other), Options(repeat=repeat, drill=not layers, focus=focus, **held), as_json)  # type: ignore[arg-type]
+        _plan(session, runs, chosen, as_json)
         return
-    judge = command_test(test, kept) if test else None
-    more = {
-        "resume": resume,
-        "test": judge,
-        "test_name": test or "",
-        "drill": not layers,
-        "hold_clock": clock == "recorded",
-        "noise": options.enough(noise),
-        "focus": focus,
-        "every": every,
-        "budget": Budget.parse(budget) if budget is not None else None,
-    }
-    found = _investigate(session, (one, other), jobs, repeat, fresh, **more)
-    _report(found, one, other, html, as_json)
+    chosen = replace(chosen, test=command_test(test, kept) if test else None, test_name=test or "")
+    chosen = replace(chosen, noise=options.enough(noise), budget=None if budget is None else Budget.parse(budget))
+    found = _investigate(session, runs, chosen)
+    _report(found, runs, html, as_json)
     if fix:
         for line in mended(session, found):
             progress(line) if as_json else say(line)
@@ -104,8 +86,8 @@ def verify(
     baseline: Annotated[str, typer.Argument(help="A run that was good.")] = "baseline",
     candidate: Annotated[str, typer.Argument(help="The run in question.")] = "last",
     jobs: options.Jobs = 1,
-    fresh: Fresh = False,
-    repeat: Repeat = 2,
+    fresh: options.Fresh = False,
+    repeat: options.Repeat = 2,
     noise: options.Noise = 0,
     clock: options.ProbeClock = options.ClockName.recorded,
     html: options.Html = None,
@@ -120,45 +102,42 @@ def verify(
     Exit code 0 open: the baseline reproduces and execution is innocent (whether the data moved is said);
     1 closed; 3 inconclusive; 2 trouble.
     """
+    from replay.bisect.case import Options
     from replay.bisect.verdict import GATE
 
     session = Session(store, engine.choice)
     kept = session.store()
-    one, other = session.run(kept, baseline), session.run(kept, candidate)
-    held = clock == "recorded"
-    found = _investigate(session, (one, other), jobs, repeat, fresh, hold_clock=held, noise=options.enough(noise))
+    runs = session.run(kept, baseline), session.run(kept, candidate)
+    chosen = Options(
+        jobs=jobs,
+        repeat=repeat,
+        fresh=fresh,
+        hold_clock=clock == "recorded",
+        history=session.root(),
+        noise=options.enough(noise),
+    )
+    found = _investigate(session, runs, chosen)
     code = GATE[found.verdict]
     if not as_json:
         say({0: "GATE     open", 1: "GATE     closed", 3: "GATE     undecided"}[code])
-    _report(found, one, other, html, as_json)
+    _report(found, runs, html, as_json)
     done(code)
 
 
-def _investigate(
-    session: Session,
-    runs: tuple[RunRecord, RunRecord],
-    jobs: int,
-    repeat: int,
-    fresh: bool,
-    **more: object,
-) -> Verdict:
-    from replay.bisect.case import Options
+def _investigate(session: Session, runs: tuple[RunRecord, RunRecord], chosen: Options) -> Verdict:
     from replay.bisect.investigate import investigate
 
-    good, bad = runs
-    bench = session.repeating(good, bad)
-    chosen = Options(jobs=jobs, repeat=repeat, fresh=fresh, history=session.root(), **more)  # type: ignore[arg-type]
-    return investigate(bench, good, bad, chosen)
+    return investigate(session.repeating(*runs), *runs, chosen)
 
 
-def _report(found: Verdict, good: RunRecord, bad: RunRecord, html: Path | None, as_json: bool) -> None:
+def _report(found: Verdict, runs: tuple[RunRecord, RunRecord], html: Path | None, as_json: bool) -> None:
     from replay.report import text
 
-    result(as_json, found.document(), text.verdict(found, good, bad))
+    result(as_json, found.document(), text.verdict(found, *runs))
     if html:
         from replay.report.html import page
 
-        html.write_text(page(found, good, bad), encoding="utf-8")
+        html.write_text(page(found, *runs), encoding="utf-8")
         progress(f"report written to {html}")
 
 

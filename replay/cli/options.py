@@ -1,4 +1,4 @@
-"""The options that commands share, declared once."""
+"""The options of the commands that run, repeat and compare, declared once."""
 
 from __future__ import annotations
 
@@ -83,6 +83,33 @@ Noise = Annotated[
 Html = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--html", help="Also write a report that one can look at, as one HTML file."),
+]
+Repeat = Annotated[int, typer.Option("--repeat", min=2, max=50, help="Reruns of each end.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every probe again, also those known from before.")]
+Test = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--test", help="A command that judges a run's outputs: exit 0 good, 1 bad, 125 cannot say."),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what would be probed, and stop.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")]
+Layers = Annotated[bool, typer.Option("--layers", help="Name the layer, go no deeper.")]
+Only = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--only", help="Take apart only these changes, as runtime/packages; others as a whole."),
+]
+Skip = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--skip", help="Do not take these changes apart."),
+]
+Suspect = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--suspect", help="Try these changes first."),
+]
+Fix = Annotated[bool, typer.Option("--fix", help="Run the mended state again, tag it fix, say what to do.")]
+Every = Annotated[bool, typer.Option("--all", help="Look for every cause and every way to mend it.")]
+Budget = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--budget", help="Stop after so many probes (20) or so much time (90s, 10m, 2h)."),
 ]
 KeepBase = Annotated[bool, typer.Option("--keep-base", help="Keep the base image's own layers in the store, too.")]
 

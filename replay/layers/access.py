@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from replay.config import Source
+from replay.declared import Source
 from replay.digest import of_bytes
 from replay.errors import ConfigError, InputError
 from replay.layers.base import Context, Layer, Workspace

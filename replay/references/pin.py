@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from replay.config import VERSIONED, Source
+from replay.declared import VERSIONED, Source
 from replay.digest import canonical, of_bytes
 from replay.errors import InputError, ReplayError
 from replay.references import dvc, gitlfs

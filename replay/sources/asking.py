@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Literal
 from urllib.parse import unquote, urlsplit
 
-from replay.config import Source
+from replay.declared import Source
 from replay.digest import of_bytes
 from replay.errors import InputError
 from replay.sources.catalogue import look, need_driver, words_of

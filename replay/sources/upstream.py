@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from replay.config import Config, ServiceSource
+from replay.config import Config
+from replay.declared import ServiceSource
 from replay.errors import ConfigError, InputError
 from replay.sources import wire
 from replay.sources.tape import Kind, Service, placeholder

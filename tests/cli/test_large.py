@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from replay import outputs
+from replay import matches
 from tests.cli.conftest import Shop
 
 
 @pytest.fixture
 def large(shop: Shop) -> list[Path]:
-    """Two tables of more than `outputs.LARGE` bytes; three cells differ."""
+    """Two tables of more than `matches.LARGE` bytes; three cells differ."""
     rows = 2_600_000
     ids = pa.array(range(rows))
     scores = pa.array([(i * 2654435761) % 2**32 / 7 for i in range(rows)])
@@ -23,7 +23,7 @@ def large(shop: Shop) -> list[Path]:
     for name, column in (("good", scores), ("bad", moved)):
         paths.append(shop.root / f"{name}.parquet")
         parquet.write_table(pa.table({"id": ids, "score": column}), paths[-1], compression="none", use_dictionary=False)
-    assert sum(path.stat().st_size for path in paths) > outputs.LARGE
+    assert sum(path.stat().st_size for path in paths) > matches.LARGE
     return paths
 
 
