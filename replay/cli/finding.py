@@ -67,18 +67,16 @@ def bisect(
         hold_clock=clock == "recorded",
         history=session.root(),
         focus=Focus(tuple(only or ()), tuple(skip or ()), tuple(suspect or ())),
-        every=every,
     )
     if plan:
         _plan(session, runs, chosen, as_json)
         return
-    chosen = replace(chosen, test=command_test(test, kept) if test else None, test_name=test or "")
+    chosen = replace(chosen, test=command_test(test, kept) if test else None, test_name=test or "", every=every)
     chosen = replace(chosen, noise=options.enough(noise), budget=None if budget is None else Budget.parse(budget))
     found = _investigate(session, runs, chosen)
     _report(found, runs, html, as_json)
     if fix:
-        for line in mended(session, found):
-            progress(line) if as_json else say(line)
+        _mend(session, found, as_json)
     done(EXIT_CODES.get(found.verdict, 0))
 
 
@@ -128,6 +126,11 @@ def _investigate(session: Session, runs: tuple[RunRecord, RunRecord], chosen: Op
     from replay.bisect.investigate import investigate
 
     return investigate(session.repeating(*runs), *runs, chosen)
+
+
+def _mend(session: Session, found: Verdict, as_json: bool) -> None:
+    for line in mended(session, found):
+        progress(line) if as_json else say(line)
 
 
 def _report(found: Verdict, runs: tuple[RunRecord, RunRecord], html: Path | None, as_json: bool) -> None:
