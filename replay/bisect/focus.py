@@ -10,6 +10,9 @@ from replay.bisect.verdict import CLOCK, Group
 from replay.errors import ReplayError
 from replay.state import INPUTS, Change
 
+IMPORTED = 3.0
+"""How much likelier than others a package is that the job's own code imports; a choice."""
+
 LEAP = {0: 4.0, 1: 2.0}
 """How much likelier than others a package is whose first (second) number of the version changed; a choice."""
 
@@ -18,12 +21,14 @@ LEAP = {0: 4.0, 1: 2.0}
 class Focus:
     """Names of changes, or what names begin with: `runtime/packages`, `pipeline/score.py`.
 
-    `only`: nothing else is taken apart; `skip`: these are not; `suspect`: these are tried first.
+    `only`: nothing else is taken apart; `skip`: these are not; `suspect`: these are tried first. `imported` are the
+    packages that the job's own code imports.
     """
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     suspect: tuple[str, ...] = ()
+    imported: frozenset[str] = frozenset()
 
 
 def focused(atoms: Mapping[str, Group], focus: Focus) -> dict[str, Group]:
@@ -51,11 +56,14 @@ def focused(atoms: Mapping[str, Group], focus: Focus) -> dict[str, Group]:
 
 
 def weights(atoms: Mapping[str, Group], focus: Focus) -> dict[str, float]:
-    """Return the prior of each atom: the size of its change, and suspects before everything else.
+    """Return the prior of each atom: the size of its change, whether the job imports it, suspects before all else.
 
     It decides what is tried first and nothing else.
     """
     found = {name: max((_size(change) for change in group.changes), default=1.0) for name, group in atoms.items()}
+    for name, group in atoms.items():
+        if any(change.name in focus.imported for change in group.changes):
+            found[name] *= IMPORTED
     whole = sum(found.values())
     suspects = [name for name, group in atoms.items() if _any(group.changes, focus.suspect)]
     return found | dict.fromkeys(suspects, whole)

@@ -24,6 +24,7 @@ from replay.bisect.counterfactual import (
 from replay.bisect.flaky import by_rates
 from replay.bisect.focus import focused
 from replay.bisect.hunt import Answer, Caught, flip_pair, hunt, shares
+from replay.bisect.imported import imported
 from replay.bisect.judge import judge
 from replay.bisect.plan import Plan, plan
 from replay.bisect.probe import Probe, Prober, finished, open_journal
@@ -66,6 +67,7 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
     for run in (good, bad):
         fetch(load(bench.store, run.state), Ground(bench.root, bench.environ), bench.store)
     pair = pair_of(bench.store, good, bad, options.history)
+    options = replace(options, focus=replace(options.focus, imported=imported(pair)))
     held = options.hold_clock and _holdable(bench, pair)
     atoms = _between(bench, pair, good, bad, options, held=held)
     layers = layers_of(atoms)
