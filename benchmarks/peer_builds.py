@@ -113,7 +113,8 @@ def _step(docker: list[str], recipe: Recipe, house: Wheelhouse, context: Path) -
         lines = [f"FROM {TOOLED}", "COPY requirements.txt .", install, ""]
         (context / "Dockerfile").write_text("\n".join(lines))
         (context / ".dockerignore").write_text("" if "source=wheels" in recipe.install else "wheels\n")
-        built = run(context, *docker, "build", "-q", "--network", "host", "-t", IMAGE, ".", environ=mode)
+        tag = IMAGE if not recipe.buildkit else f"{IMAGE}-other"
+        built = run(context, *docker, "build", "-q", "--network", "host", "-t", tag, ".", environ=mode)
         return built.strip().splitlines()[-1]
 
     return step

@@ -130,8 +130,8 @@ class Own:
         if how == "mount":
             shutil.rmtree(self._newest_tree(number))
         else:
-            listed = run(self.project, "docker", "images", "-q", "--no-trunc", "replay-env").split()
-            run(self.project, "docker", "rmi", "-f", listed[0])
+            bound = json.loads(run(self.project, *REPLAY, "show", "before", "--json", environ=self.environ))
+            run(self.project, "docker", "rmi", "-f", bound["run"]["image"]["id"])
         begin = time.perf_counter()
         said = json.loads(run(self.project, *REPLAY, "rerun", "before", "--json", environ=self.environ))
         self._spent(_whole(how), "swapped", time.perf_counter() - begin)
