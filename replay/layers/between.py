@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from replay.compare.segments import FEWEST, best, names_segments
+from replay.layers.alignment import inverse
 from replay.layers.cell_shares import VALUES, Cells, shared_out
 from replay.layers.contract import Contract
 from replay.layers.contract_changes import Partners, contract_changes, escaped
@@ -111,10 +113,29 @@ class Comparison:
         name = f"data/{self.name}/rows"
         if added or removed:
             twice = f", {self.repeated:,} of a key that is there already" if self.repeated else ""
-            after = f"{bad:,} rows ({added:,} added{twice}, {removed:,} removed)"
+            came = pc.is_null(inverse(self.partner, bad))
+            where = [self._where(1, came), self._where(0, pc.is_null(self.partner))]
+            after = f"{bad:,} rows ({added:,} added{twice}{where[0]}, {removed:,} removed{where[1]})"
             yield Change(name=name, before=f"{good:,} rows", after=after)
         elif not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
             yield Change(name=name, before=f"{good:,} rows", after="the same rows in another order")
+
+    def _where(self, side: int, mask: pa.Array) -> str:
+        """Name the column and value in which rows that only one side has lie, "" where none tells them apart."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        sheet = self.sheets[side]
+        if pc.sum(mask).as_py() in (None, 0) or pc.sum(mask).as_py() < FEWEST:
+            return ""
+        columns = {
+            name: cells for name, cells in zip(sheet.names, sheet.columns, strict=True) if names_segments(cells.type)
+        }
+        found = best(
+            {name: pa.chunked_array([cells.filter(mask)]) for name, cells in columns.items()},
+            lambda name: pa.chunked_array([columns[name]]),
+        )
+        return f", {found.words}" if found else ""
 
     def _line_ends(self, listed: dict[str, Change]) -> dict[str, Change]:
         ends = [side.dialect.get("line end") for side in self.sheets]

@@ -167,6 +167,13 @@ def test_new_rows_come_with_the_contract_they_are_written_to() -> None:
     assert found["data/customers/rows"].requires == ("schema/customers/format",)
 
 
+def test_rows_that_are_gone_are_told_by_the_segment_they_lie_in() -> None:
+    rows = [row for row in customers(120) if row["tariff"] != "student"]
+    (change,) = [c for c in changes(views(csv(customers(120))), views(csv(rows)), STORE) if c.layer == "data"]
+    assert change.name == "data/customers/rows"
+    assert "40 removed, all of them where tariff = student (33 % of the rows)" in str(change.after)
+
+
 def test_other_customers_are_taken_all_or_none() -> None:
     rows = [{**row, "id": f"01{row['id']}"} for row in customers()]
     EDITS["prices up"][0](rows)
