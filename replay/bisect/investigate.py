@@ -99,6 +99,7 @@ def _open(bench: Workbench, good: RunRecord, bad: RunRecord, options: Options) -
         expected=len(ahead.steps),
         budget=options.budget,
         clocks=(good.clock_began, bad.clock_began) if held else None,
+        ends=frozenset({good.exit_code, bad.exit_code}),
     )
     return Case(bench, good, bad, prober, options, requires)
 

@@ -22,6 +22,10 @@ UNREACHABLE = (Interrupted, StoreError)
 """Troubles that end a bisect. Every other one says only that this mix could not run."""
 
 
+SIGNALLED = 128
+"""Exit codes above this are 128 and the number of the signal that ended the job (POSIX shells, docker)."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """One mix and the run of it; `trouble` says why there is none."""
@@ -37,9 +41,9 @@ class Probe:
 class Prober:
     """Executes mixes of two releases, each named by the atoms it takes from BAD. Thread-safe.
 
-    `layers` says which atoms make up each layer, for the words of its progress. `clocks` are the times that GOOD's
-    and BAD's job read (UTC, ISO 8601): a mix reads GOOD's unless it takes the atom `runtime/clock`; None: the
-    real time.
+    `ends` are the exit codes of GOOD and BAD; `layers` says which atoms make up each layer, for the words of its
+    progress. `clocks` are the times that GOOD's and BAD's job read (UTC, ISO 8601): a mix reads GOOD's unless it
+    takes the atom `runtime/clock`; None: the real time.
     """
 
     bench: Workbench
@@ -53,6 +57,7 @@ class Prober:
     budget: Budget | None = None
     expected: int = 0
     clocks: tuple[str, str] | None = None
+    ends: frozenset[int | None] = frozenset()
     counts: dict[str, int] = field(default_factory=lambda: {"run": 0, "cached": 0, "unresolved": 0})
     done: dict[tuple[Taken, int], Probe] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -106,6 +111,11 @@ class Prober:
         self._say(f"{label} …")
         try:
             record = execute(self.bench, release, replace(self.order, clock=clock))
+            if self._strange(record):
+                # It is in the log, and told; but what died by chance tells nothing of the mix.
+                self.bench.store.add_run(record)
+                self._say(f"{label}: died with exit code {record.exit_code}, as neither end did: once more")
+                record = execute(self.bench, release, replace(self.order, clock=clock))
         except UNREACHABLE:
             raise
         except ReplayError as error:
@@ -151,7 +161,12 @@ class Prober:
             return None
         known = map(self._loaded, self._logged.get(state, []))
         fitting = [record for record in known if record is not None and record.clock == clock]
+        fitting = [record for record in fitting if not self._strange(record)] or fitting
         return fitting[repetition] if repetition < len(fitting) else None
+
+    def _strange(self, record: RunRecord) -> bool:
+        """Whether a run was killed by a signal of its own (an abort, a broken memory access) and neither end was."""
+        return record.ended == "exit" and (record.exit_code or 0) > SIGNALLED and record.exit_code not in self.ends
 
     @cached_property
     def _logged(self) -> dict[str, list[str]]:

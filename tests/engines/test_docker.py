@@ -215,6 +215,7 @@ def test_a_daemon_that_dies(tmp_path: Path, base: Base, client: docker.APIClient
         thread = threading.Thread(target=job)
         thread.start()
         wait_for((workspace / "started").exists)
+        wait_for(lambda: bool(other.containers(filters={"label": PID})))
         (name,) = (one["Names"][0].lstrip("/") for one in other.containers(filters={"label": PID}))
         mine.kill()
         thread.join(60)
