@@ -1,17 +1,19 @@
 """Files read into what the rules of `replay.compare` understand: tables, documents, or opaque bytes.
 
 The format follows the file's name (`.csv`, `.tsv`, `.parquet`, `.feather`, `.arrow`, `.jsonl`, `.json`,
-`.safetensors`, `.npz`, `.npy`, also with `.gz`, `.bz2` or `.zst` behind); where the name says nothing, its first bytes.
+`.yaml`, `.toml`, `.safetensors`, `.npz`, `.npy`, also with `.gz`, `.bz2` or `.zst` behind); where the name says
+nothing, its first bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from replay.compare.text import clean
+from replay.content_documents import parse_toml, parse_yaml
 from replay.content_tensors import read_tensors
 from replay.content_text import parse_json, read_csv, read_jsonl, records_table
 from replay.errors import CompareError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet as pq
 
-Format = Literal["csv", "parquet", "arrow", "jsonl", "json", "tensors", "bytes"]
+Format = Literal["csv", "parquet", "arrow", "jsonl", "json", "yaml", "toml", "tensors", "bytes"]
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -33,6 +35,9 @@ _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".toml": "toml",
     ".safetensors": "tensors",
     ".npz": "tensors",
     ".npy": "tensors",
@@ -41,12 +46,13 @@ _SUFFIXES: dict[str, Format] = {
     ".md": "bytes",
 }
 _MAGIC: tuple[tuple[bytes, Format], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"FEA1", "arrow"))
+_DOCUMENTS: dict[Format, Callable[[bytes, str], Any]] = {"json": parse_json, "yaml": parse_yaml, "toml": parse_toml}
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file's content: a `table`, the `document` of a JSON file, or opaque `data`.
+    """A file's content: a `table`, the `document` of a JSON, YAML or TOML file, or opaque `data`.
 
     `raw` is a CSV table with every cell as it is written; `dialect` is how the file is written (delimiter,
     line ends, stored types), for sentences.
@@ -84,7 +90,7 @@ def detect(path: Path, name: str) -> Format:
 def load(path: Path, name: str, kind: Format, key: Sequence[str] = ()) -> Content:
     """Return the content of the file at `path`, called `name`, read as `kind`.
 
-    A JSON list of objects is a table where a `key` is declared. CSV cells are typed a column at a time
+    A list of objects is a table where a `key` is declared. CSV cells are typed a column at a time
     (`replay.content_text.typed`). Raises CompareError: not there, empty, truncated, ragged, not UTF-8, a column twice.
     """
     try:
@@ -102,11 +108,11 @@ def load(path: Path, name: str, kind: Format, key: Sequence[str] = ()) -> Conten
         return Content("tensors", document=read_tensors(source, name))
     if kind == "jsonl":
         return Content("jsonl", table=read_jsonl(source, name))
-    if kind == "json":
-        document = parse_json(source.to_pybytes(), name)
+    if kind in _DOCUMENTS:
+        document = _DOCUMENTS[kind](source.to_pybytes(), name)
         if key and isinstance(document, list) and document and all(isinstance(row, dict) for row in document):
-            return Content("json", table=records_table(document))
-        return Content("json", document=document)
+            return Content(kind, table=records_table(document))
+        return Content(kind, document=document)
     return _columnar(source, name, kind)
 
 

@@ -114,15 +114,21 @@ def records_table(records: list[dict[str, Any]]) -> pa.Table:
 def parse_json(data: bytes, name: str) -> Any:
     """Return a JSON document. Raises CompareError: not JSON (with the line), a field twice, not UTF-8, too deep."""
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(data, name, error) from error
+        return json.loads(decoded(data, name), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise _wrong(name, f"line {error.lineno}, column {error.colno}: {error.msg}", "it was truncated") from error
+        raise wrong(name, f"line {error.lineno}, column {error.colno}: {error.msg}", "it was truncated") from error
     except ValueError as error:
-        raise _wrong(name, str(error), "it was written by hand, or by joining texts") from error
+        raise wrong(name, str(error), "it was written by hand, or by joining texts") from error
     except RecursionError:
         raise too_deep(name) from None
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return a text without its byte order mark. Raises CompareError: not UTF-8 (with the line)."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(data, name, error) from error
 
 
 def _array(values: list[Any]) -> pa.Array:
@@ -142,7 +148,7 @@ def _json_lines(data: bytes, name: str) -> Iterator[dict[str, Any]]:
         if line.strip():
             value = parse_json(line, f"{name}, line {number}")
             if not isinstance(value, dict):
-                raise _wrong(name, f"line {number} is not an object", "it is one JSON document, not a line a row")
+                raise wrong(name, f"line {number} is not an object", "it is one JSON document, not a line a row")
             yield value
 
 
@@ -169,12 +175,12 @@ def _header(head: bytes, delimiter: str, name: str) -> list[str]:
         rows = csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline=""), delimiter=delimiter)
         header = next((row for row in rows if row), [])
     except csv.Error as error:
-        raise _wrong(name, f"has no readable header: {error}", "it is not CSV") from error
+        raise wrong(name, f"has no readable header: {error}", "it is not CSV") from error
     twice = next((column for column in header if header.count(column) > 1), None)
     if twice is not None:
-        raise _wrong(name, f"has the column {clean(twice) or '(no name)'} more than once", "a join kept both sides")
+        raise wrong(name, f"has the column {clean(twice) or '(no name)'} more than once", "a join kept both sides")
     if not header:
-        raise _wrong(name, "has no header", "the job ended before it wrote, or wrote somewhere else")
+        raise wrong(name, "has no header", "the job ended before it wrote, or wrote somewhere else")
     return header
 
 
@@ -182,17 +188,17 @@ def _csv_error(data: bytes, delimiter: str, width: int, name: str, error: Except
     """Return the error that names the line of the first row that is wrong; this is a second, slow reading."""
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        return _not_utf8(data, name, wrong)
+    except UnicodeDecodeError as misread:
+        return _not_utf8(data, name, misread)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in rows:
             if row and len(row) != width:
                 what = f"line {rows.line_num} has {len(row)} cells where the header has {width}"
-                return _wrong(name, what, "it was truncated, or a cell holds the delimiter without quotes")
-    except csv.Error as wrong:
-        return _wrong(name, f"line {rows.line_num}: {wrong}", "it is not CSV")
-    return _wrong(name, str(error), "it is not CSV")
+                return wrong(name, what, "it was truncated, or a cell holds the delimiter without quotes")
+    except csv.Error as misread:
+        return wrong(name, f"line {rows.line_num}: {misread}", "it is not CSV")
+    return wrong(name, str(error), "it is not CSV")
 
 
 def _not_utf8(data: bytes, name: str, error: UnicodeDecodeError) -> CompareError:
@@ -208,7 +214,8 @@ def _encoding(name: str, what: str) -> CompareError:
     )
 
 
-def _wrong(name: str, what: str, cause: str) -> CompareError:
+def wrong(name: str, what: str, cause: str) -> CompareError:
+    """Return the error for a file whose content is not what its name says."""
     return CompareError(
         f"{clean(name, 200)}: {clean(what, 300)}",
         cause=cause,

@@ -16,6 +16,7 @@ STOREYS = [
     {"compare"},
     {"store"},
     {"content_text", "content_tensors"},
+    {"content_documents"},
     {"content", "large"},
     {"parts"},
     {"matches"},
