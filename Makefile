@@ -35,6 +35,11 @@ bench-search: .venv/.installed-dev .venv-bench/.installed
 bench-tables: .venv/.installed-dev
 	@$(if $(PEERS),REPLAY_BENCH_PYTHON=$(PEERS)) $(PYTHON) benchmarks/tables.py $(ARGS)
 
+# What keeping input data costs. restic and borg from the PATH; PEERS: an interpreter with a dvc beside it.
+.PHONY: bench-snapshots
+bench-snapshots: .venv/.installed-dev
+	@$(if $(PEERS),REPLAY_BENCH_PYTHON=$(PEERS)) $(PYTHON) benchmarks/snapshots.py $(ARGS)
+
 .venv/.installed: pyproject.toml .ci/venv
 	@.ci/venv .
 

@@ -3,8 +3,9 @@
 A table of random bytes, the same with 1 % appended, and a folder of small files of 100 to 4,000 bytes. Every row is a
 whole process on a warm page cache: wall and processor time, and by how much the repository grew. Rows take turns, so
 that a busy moment hits all alike; the least of the rounds, since what disturbs only adds. Peers are restic and borg
-from the PATH (no compression, no cipher where that can be chosen) and the dvc of REPLAY_BENCH_DVC; those that are not
-there are left out. TMPDIR says on which file system: a repository there is removed as soon as it is measured.
+from the PATH (no compression, no cipher where that can be chosen) and the dvc beside REPLAY_BENCH_PYTHON; those that
+are not there are left out. TMPDIR says on which file system: a repository there is removed as soon as it is measured.
+`--write` puts the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rounds import publish
+
 OURS = """
 import sys
 from pathlib import Path
@@ -30,9 +33,11 @@ source = Path(sys.argv[1])
 files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
 FolderStore.open(Path("store")).put_files(files)
 """
-DVC = os.environ.get("REPLAY_BENCH_DVC", "dvc")
+DVC = str(Path(os.environ.get("REPLAY_BENCH_PYTHON", sys.executable)).with_name("dvc"))
 RESTIC = ["restic", "-q", "-r", "store", "--no-cache"]
 Command = list[str]
+Found = dict[tuple[str, str], list[tuple[float, float, int]]]
+"""Wall seconds, processor seconds and bytes of growth, of every round, by peer and what it kept."""
 
 
 @dataclass
@@ -67,9 +72,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2_000_000_000)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     peers = [peer for peer in PEERS if all(shutil.which(c[0]) for c in [*peer.start, *peer.keep("x")])]
-    found: dict[tuple[str, str], list[tuple[float, float, int]]] = {}
+    found: Found = {}
     with tempfile.TemporaryDirectory(prefix="replay-snapshots-") as folder:
         data = Path(folder, "data")
         data.mkdir()
@@ -82,7 +88,7 @@ def main() -> None:
                             run(command, Path(work))
                         for name in names:
                             found.setdefault((peer.name, name), []).append(measured(peer, data, name, Path(work)))
-    print(report(found, options.size, options.files, options.rounds))
+    publish("snapshots", report(found, options.size, options.files, options.rounds))
 
 
 def make(data: Path, size: int, files: int) -> None:
@@ -128,7 +134,7 @@ def size_of(folder: Path) -> int:
     return sum(info.st_size for info in files if info.st_nlink < 3)
 
 
-def report(found: dict[tuple[str, str], list[tuple[float, float, int]]], size: int, files: int, rounds: int) -> str:
+def report(found: Found, size: int, files: int, rounds: int) -> list[str]:
     titles = [f"{size / 1e9:g} GB, s", "processor, s", "GB/s", "1 % appended, s", "stored"]
     titles += [f"{files:,} small files, s", "processor, s", "stored"]
     lines = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
@@ -138,9 +144,8 @@ def report(found: dict[tuple[str, str], list[tuple[float, float, int]]], size: i
             f"| {name} | {table[0]:.2f} | {table[1]:.2f} | {size / 1e9 / table[0]:.2f} | {grown[0]:.2f} "
             f"| {100 * grown[2] / size:.2f} % | {small[0]:.2f} | {small[1]:.2f} | {small[2] / 1e6:.0f} MB |"
         )
-    load = os.getloadavg()[0]
-    lines.append(f"\n{platform.machine()}, {os.cpu_count()} cores, best of {rounds}, load {load:.1f} at the end.")
-    return "\n".join(lines)
+    here, load = f"{platform.machine()}, {os.cpu_count()} cores", f"load {os.getloadavg()[0]:.1f} at the end"
+    return [*lines, "", f"{here}, {time.strftime('%Y-%m-%d')}, best of {rounds}, {load}."]
 
 
 if __name__ == "__main__":
