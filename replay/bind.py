@@ -88,7 +88,7 @@ def bind(
         limits=project.config.job.limits(),
         reason="run",
         clock=clock,
-        provenance=provenance(project.root),
+        provenance=provenance(project.root).model_copy(update={"base": found.base.reference}),
         live=live,
     )
     with timings.phase("smoke"):

@@ -59,7 +59,8 @@ class Workbench:
 
     `noise` is what repeats of the good state differ in (`rerun.noise_of`): none of that is evidence.
     `thorough`: every file of a mounted environment is read to prove it, not only those that were touched.
-    `root` is the folder that references to files beside a project are followed from.
+    `root` is the folder that references to files beside a project are followed from. `called` maps images (by id)
+    to the names they were asked for by, for people.
     """
 
     store: Store
@@ -69,6 +70,11 @@ class Workbench:
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     thorough: bool = False
     root: Path = field(default_factory=Path)
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, base: Base) -> Base:
+        """Return a base with the name it was asked for by, where that is known."""
+        return base.model_copy(update={"reference": self.called.get(base.image or "") or base.reference})
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ def execute(bench: Workbench, release: Release, order: Order, timings: Timings |
     timings = timings or Timings()
     view = workspace(release)
     base, packages = _needs(view)
+    base = bench.named(base)
     with timings.phase("fetch"):
         fetch(release, Ground(bench.root, bench.environ), bench.store)
     with timings.phase("environment"):

@@ -105,10 +105,14 @@ class Limits(Document):
 
 
 class Provenance(Document):
-    """Where the code came from; not part of the state, because it decides no output."""
+    """Where code and base came from; not part of the state, because it decides no output.
+
+    `base` is the name that the base was asked for by, of one in a registry with the digest that a tag stood for.
+    """
 
     git_commit: str | None = None
     git_dirty: bool = False
+    base: str = ""
 
 
 class PackageFinding(Document):

@@ -12,7 +12,7 @@ from replay.execute import Order, Workbench, execute
 from replay.layers.beside import inputs_of
 from replay.layers.release import load
 from replay.outputs import Noise, compare_outputs
-from replay.record import Host, RunRecord
+from replay.record import Host, Provenance, RunRecord
 
 OTHER_HOST = "another processor may move the last digits of the same container: if it is those, declare rtol"
 RECORDED = "recorded"
@@ -84,6 +84,7 @@ def _again(bench: Workbench, recorded: RunRecord, clock: str | None) -> RunRecor
         of=recorded.id,
         clock=recorded.clock_began if clock == RECORDED else clock,
         image=recorded.image,
+        provenance=Provenance(base=recorded.provenance.base),
     )
     record = execute(bench, release, order)
     bench.store.add_run(record)

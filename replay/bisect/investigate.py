@@ -142,7 +142,7 @@ def pair_of(store: Store, good: RunRecord, bad: RunRecord, history: Path | None)
     """Return the two releases and what lies between them, with the commits that brought it where they are known."""
     sides = load(store, good.state), load(store, bad.state)
     known = origins(history, (good.provenance, bad.provenance), sides, store) if history else {}
-    return Pair(*sides, store, known)
+    return Pair(*sides, store, known, (good.provenance.base, bad.provenance.base))
 
 
 def _comparable(good: RunRecord, bad: RunRecord, options: Options) -> None:

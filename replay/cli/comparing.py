@@ -36,7 +36,7 @@ def diff(
 
     from replay.errors import ReplayError
     from replay.layers.beside import inputs_of
-    from replay.layers.release import changes, fetch, load
+    from replay.layers.release import Pair, fetch, load
     from replay.outputs import compare_outputs
     from replay.references.base import Ground
     from replay.report import packages, text
@@ -52,7 +52,7 @@ def diff(
             fetch(release, ground, kept)
         except ReplayError as error:
             progress(f"{label}: {error.what}; compared by its version alone")
-    found = changes(releases[0], releases[1], kept)
+    found = Pair(releases[0], releases[1], kept, called=(one.provenance.base, other.provenance.base)).changes
     difference = compare_outputs(one.outputs, other.outputs, kept, inputs=inputs_of(kept, one.state))
     document = {
         "a": {"run": one.id, "state": one.state},

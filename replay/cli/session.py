@@ -86,12 +86,19 @@ class Session:
         from replay.layers.runtime import RuntimeLayer
 
         store = self.store()
-        sides = [load(store, one.state).layers["runtime"] for one in (record, other) if one is not None]
+        records = [one for one in (record, other) if one is not None]
+        sides = [load(store, one.state).layers["runtime"] for one in records]
         runtimes = [side for side in sides if isinstance(side, RuntimeLayer)]
         image = runtimes[0].base.kind == "image"
         here = record.engine.name == "here" and self.engine == "auto" and _stands(store, runtimes)
+        named = zip(runtimes, records, strict=True)
         return Workbench(
-            store, self._engine(store, here=here, image=image), os.environ, progress, root=self.root() or Path()
+            store,
+            self._engine(store, here=here, image=image),
+            os.environ,
+            progress,
+            root=self.root() or Path(),
+            called={runtime.base.image: one.provenance.base for runtime, one in named if runtime.base.image},
         )
 
     def carrying(self) -> Workbench:

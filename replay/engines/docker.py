@@ -87,14 +87,14 @@ class DockerEngine:
 
     def variables(self, base: Base) -> Mapping[str, str]:
         """Return the variables that an image sets. Raises BaseMissing."""
-        return {"PATH": SYSTEM_PATH, **self._images.find(self._api, _id(base), base.reference).variables}
+        return {"PATH": SYSTEM_PATH, **self._images.find(self._api, _id(base), base.title).variables}
 
     def export(self, base: Base, target: Path) -> None:
         """Write every file of an image into the tar archive `target`; nothing in it is run.
 
         Raises BaseMissing, EngineError.
         """
-        with engine_errors(base.reference):
+        with engine_errors(base.title):
             export(self._api, _id(base), target)
 
     def build(self, folder: Path, dockerfile: str) -> str:
@@ -104,11 +104,11 @@ class DockerEngine:
 
     def require(self, base: Base) -> None:
         """Raise BaseMissing unless the very image, by its id, is in this engine."""
-        self._images.find(self._api, _id(base), base.reference)
+        self._images.find(self._api, _id(base), base.title)
 
     def interpreter(self, base: Base) -> Interpreter:
         """Return the facts about an image's Python. Raises BaseMissing, or EngineError where it has none."""
-        return self._images.facts_of(_id(base), base.reference, base.python).interpreter
+        return self._images.facts_of(_id(base), base.title, base.python).interpreter
 
     def run(self, spec: RunSpec) -> RunResult:
         """Execute once; see `Engine.run`. A variable PATH of the state's own stands behind the environment's."""
@@ -144,7 +144,7 @@ class DockerEngine:
         """Run a script of Replay's own with the base's interpreter; see `Engine.python_tool`."""
         executable = self.interpreter(base).executable
         code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], folder, timeout)
-        return tool.output(f"{executable} of {base.reference}", code, out, err)
+        return tool.output(f"{executable} of {base.title}", code, out, err)
 
     def not_held(self, base: Base) -> dict[str, str]:
         """Return what a container on this engine leaves open, and why."""
@@ -175,7 +175,7 @@ class DockerEngine:
         return cargo
 
     def _settings(self, spec: RunSpec, identity: Identity) -> dict[str, Any]:
-        image = self._images.find(self._api, spec.image or _id(spec.base), spec.base.reference)
+        image = self._images.find(self._api, spec.image or _id(spec.base), spec.base.title)
         binds = [] if self._copies else [Bind(spec.workspace.absolute(), WORK, read_only=False)]
         if not self._copies:
             binds += [Bind(mount.source.absolute(), f"{WORK}/{mount.target}") for mount in spec.mounts]

@@ -126,6 +126,14 @@ def _missing(name: str, reference: str) -> BaseMissing:
     else:
         what = f"the image {reference} ({name}) is not in this engine"
         cause = "the state was recorded with that very image; it was removed, or never came to this machine"
-    recipe, _, tag = reference.partition(":")
-    get = f"python images/build.py {tag} --load" if recipe == "replay-base" and tag else f"docker pull {reference}"
-    return BaseMissing(what, cause=cause, do=f"get it (`{get}`), or name another base")
+    return BaseMissing(what, cause=cause, do=f"get it ({_way(name, reference)}), or name another base")
+
+
+def _way(name: str, reference: str) -> str:
+    """Return how the image of a name that was asked for, or else of an id, is had."""
+    if name.startswith(f"sha256:{reference}"):
+        return "`replay show` names it: `docker pull` or `docker load`; `--keep-base` would have kept it"
+    if reference.endswith(".tar"):
+        return f"`docker load -i {reference}`"
+    recipe = reference.removeprefix("replay-base:").removeprefix("images/")
+    return f"`python images/build.py {recipe} --load`" if recipe != reference else f"`docker pull {reference}`"

@@ -86,7 +86,7 @@ class LocalEngine:
         here = self._facts(minor(base.python))
         ran = f"ran on this host's Python {here.interpreter.version} ({here.os})"
         if base.kind == "image":
-            told = f"recorded in image {base.reference}, {ran}"
+            told = f"recorded in image {base.title}, {ran}"
         else:
             told = f"recorded on Python {base.python} ({base.os}), {ran}; the local engine holds no image"
         left = {"base": told, "network": "the local engine cannot cut the network off", "host": HOST_NOT_HELD}

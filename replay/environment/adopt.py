@@ -69,9 +69,9 @@ def adopt_image(
         return known
     folder = store.scratch("adopt")
     try:
-        progress(f"reading the image {base.reference}")
+        progress(f"reading the image {base.title}")
         export(folder / "image.tar")
-        with storing("read an image"), _opened(folder / "image.tar", base.reference) as archive:
+        with storing("read an image"), _opened(folder / "image.tar", base.title) as archive:
             adopted = _adopt(ImageFiles(archive), interpreter, variables, store, progress)
         with storing("keep what an image holds"):
             write_whole(kept, adopted.encode(), folder / "adopted.json")

@@ -12,20 +12,26 @@ class Base(Document):
     """What lies under the packages: an image by digest, or the host itself.
 
     `image` is the engine's image id (the digest of the image's config: the same wherever the same
-    image is); None for a host. `reference` is the name it was asked for by. `os_packages` maps OS package
-    to version (dpkg, apk or rpm; empty where none answers). `python` is the full version of its
+    image is); None for a host. `reference` is the name it was asked for by, for people: no part of a state (only
+    states of older versions hold one), a run's provenance keeps it. `os_packages` maps OS package to version (dpkg,
+    apk or rpm; empty where none answers). `python` is the full version of its
     interpreter, e.g. `3.11.2`. `contents` is the list of all files of an image that was adopted, but for its
     packages (see `replay.environment.contents`); None where the image as such is the base.
     """
 
     kind: Literal["image", "host"]
-    reference: str
+    reference: str = ""
     image: str | None = None
     python: str
     os: str
     machine: str
     os_packages: dict[str, str] = {}
     contents: FileEntry | None = None
+
+    @property
+    def title(self) -> str:
+        """What people are told: the name it was asked for by, else what its image's id begins with."""
+        return self.reference or (self.image or "").removeprefix("sha256:")[:12] or "a host"
 
 
 class Interpreter(Document):

@@ -120,6 +120,15 @@ def _between(good: Release, bad: Release, store: Store) -> tuple[list[Change], d
     return folded(told, found, follows), follows
 
 
+def _called(release: Release, name: str) -> Release:
+    """Return a release whose base bears a name, to speak of it: never one to keep."""
+    runtime = release.layers["runtime"]
+    if not name or not isinstance(runtime, RuntimeLayer):
+        return release
+    base = runtime.base.model_copy(update={"reference": name})
+    return replace(release, layers={**release.layers, "runtime": runtime.model_copy(update={"base": base})})
+
+
 def _views(release: Release) -> inputs.Views:
     return inputs.Views(cast("SchemaLayer", release.layers["schema"]), cast("DataLayer", release.layers["data"]))
 
@@ -128,13 +137,15 @@ def _views(release: Release) -> inputs.Views:
 class Pair:
     """Two releases and what lies between them.
 
-    `origins` maps changes to the commits that brought them, in the order in which these were made.
+    `origins` maps changes to the commits that brought them, in the order in which these were made. `called` are the
+    names that the two bases were asked for by, where they are known.
     """
 
     good: Release
     bad: Release
     store: Store
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    called: tuple[str, str] = ("", "")
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -145,7 +156,8 @@ class Pair:
 
     @cached_property
     def _found(self) -> tuple[list[Change], dict[str, str]]:
-        return _between(self.good, self.bad, self.store)
+        good, bad = (_called(side, name) for side, name in zip((self.good, self.bad), self.called, strict=True))
+        return _between(good, bad, self.store)
 
     @cached_property
     def names(self) -> frozenset[str]:

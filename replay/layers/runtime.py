@@ -50,7 +50,7 @@ class Runtime(Layer[RuntimeLayer]):
         env = {name: context.environ[name] for name in declared.env if name in context.environ} | declared.set
         env |= _threads(context, env)
         return RuntimeLayer(
-            base=context.base,
+            base=context.base.model_copy(update={"reference": ""}),  # one image is one base, by whatever name
             packages=context.packages,
             env=dict(sorted(env.items())),
             secrets=tuple(sorted(declared.secrets)),
@@ -177,7 +177,8 @@ def _version(wheel: Wheel | None, files: list[str] | None) -> str | None:
 
 def _describe(base: Base, other: Base) -> str:
     """Say what a base is, and first of all what the other has not."""
-    name = base.reference + (f" ({base.image.removeprefix('sha256:')[:12]})" if base.image else "")
+    image = base.image.removeprefix("sha256:")[:12] if base.image else "this host"
+    name = f"{base.reference} ({image})" if base.reference else image
     own = [f"{p} {v}" for p, v in base.os_packages.items() if other.os_packages.get(p) != v]
     packages = "; " + ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "") if own else ""
     return f"{name}, {base.os}, Python {base.python}{packages}"

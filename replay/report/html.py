@@ -223,6 +223,7 @@ def _facts(record: RunRecord) -> dict[str, Sequence[str]]:
         "Took": [f"{record.milliseconds.get('job', 0) / 1000:.2f} s"],
         "Outputs": list(_outputs(record)),
         "Git commit": [commit] if commit else [],
+        "Base asked for": [git.base] if git.base else [],
         "Host": [line for line in machine if line],
         "Notes": [
             *(f"{path} changed while the job ran" for path in record.changed_inputs),

@@ -120,6 +120,8 @@ def state(release: Release, record: RunRecord | None, references: Mapping[str, S
         if record.provenance.git_commit:
             dirty = " with uncommitted changes" if record.provenance.git_dirty else ""
             lines.append(f"git    {record.provenance.git_commit[:12]}{dirty}")
+        if record.provenance.base:
+            lines.append(f"base   {clip(record.provenance.base, 200)}")
         lines += [f"not held fixed: {name} ({reason})" for name, reason in sorted(record.not_held.items())]
         lines += packages.lines(record.packages)
     lines.append(f"state  {release.state.id}")

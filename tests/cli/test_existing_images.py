@@ -139,7 +139,7 @@ def test_a_dockerfile_is_built_and_taken_as_it_is(shop: Shop, base_image: Callab
     shop.declare(runtime='dockerfile = "Dockerfile"')
     shop.bind("built")
     layer = shop.replay("show", "built", "--layer", "runtime", "--json").json
-    assert layer["base"]["reference"] == "Dockerfile"
+    assert shop.replay("show", "built", "--json").json["run"]["provenance"]["base"] == "Dockerfile"
     assert layer["packages"]["wheels"]["rounding"]["version"] == "1.0"
     assert layer["env"]["THREADS"] == "4"
     assert shop.replay("rerun", "built").code == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from images import build
 from replay.schemas import Build, Export
 from tests.cli.conftest import PACKAGED, Shop
 
@@ -195,7 +196,7 @@ def test_a_base_from_an_archive_is_kept_and_comes_back_when_the_engine_has_lost_
     bound.declare(base="base.tar", runtime='requirements = "requirements.txt"')
     bound.bind("own")
     base = bound.replay("show", "own", "--layer", "runtime").json["base"]
-    assert base["reference"] == "base.tar"
+    assert bound.replay("show", "own", "--json").json["run"]["provenance"]["base"] == "base.tar"
     image = bound.replay("build", "own", "--json").json["image"]
     for lost in (image, base["image"]):
         client.images.remove(lost, force=True)
@@ -237,8 +238,33 @@ def test_a_base_is_taken_by_its_recipe(shop: Shop, base_image: Callable[[str], s
     shop.customers()
     shop.bind("a")
     base = shop.replay("show", "a", "--layer", "runtime").json["base"]
-    assert (base["reference"], base["image"]) == ("images/bookworm", wanted)
+    assert base["image"] == wanted
+    assert shop.replay("show", "a", "--json").json["run"]["provenance"]["base"] == "images/bookworm"
     assert shop.replay("rerun", "a").code == 0
+
+
+def test_one_base_by_three_names_is_one_state(shop: Shop, base_image: Callable[[str], str]) -> None:
+    names = (base_image("bookworm"), "images/bookworm", "base.tar")
+    shutil.copyfile(build.build("bookworm"), shop.root / "base.tar")
+    runs = []
+    for tag, name in zip("abc", names, strict=True):
+        shop.declare(base=name)
+        runs.append(shop.bind(tag)["record"])
+    assert len({run["state"] for run in runs}) == 1
+    assert [run["provenance"]["base"] for run in runs] == list(names)
+    same = shop.replay("diff", "a", "c")
+    assert (same.code, same.out.splitlines()[0]) == (0, "states: no change")
+    assert f"base   {names[1]}" in shop.replay("show", "b").out
+
+
+def test_a_changed_base_is_told_by_the_names_it_was_asked_for_by(shop: Shop, base_image: Callable[[str], str]) -> None:
+    for tag, name in (("a", "bookworm"), ("b", "bookworm-notz")):
+        shop.declare(base=base_image(name))
+        shop.bind(tag)
+    (change,) = shop.replay("diff", "a", "b", "--json").json["changes"]
+    assert change["name"] == "runtime/base"
+    assert change["before"].startswith("replay-base:bookworm (")
+    assert change["after"].startswith("replay-base:bookworm-notz (")
 
 
 @pytest.mark.parametrize(("base", "told"), [("images/bokworm", "choose one of: bookworm"), ("Python:3", "lower case")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,30 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     return tmp_path
+
+
+def test_how_a_base_was_named_is_no_part_of_a_state(project: Path, store: MemoryStore) -> None:
+    release = taken(project, store)
+    runtime = release.layers["runtime"]
+    assert isinstance(runtime, RuntimeLayer)
+    assert runtime.base.reference == ""
+    assert b"reference" not in runtime.encode()
+
+
+def test_a_state_of_an_older_version_keeps_its_id_and_its_name_of_the_base_is_no_change(
+    project: Path, store: MemoryStore
+) -> None:
+    release = taken(project, store)
+    older = replace(release, layers={**release.layers, "runtime": _named(release)})
+    kept = load_release(store, keep(older, store))
+    assert kept.state.id == older.state.id != release.state.id
+    assert changes(kept, release, store) == []
+
+
+def _named(release: Release) -> RuntimeLayer:
+    runtime = release.layers["runtime"]
+    assert isinstance(runtime, RuntimeLayer)
+    return runtime.model_copy(update={"base": runtime.base.model_copy(update={"reference": "python:3.11"})})
 
 
 def taken(project: Path, store: MemoryStore, environ: dict[str, str] | None = None, **versions: str) -> Release:
