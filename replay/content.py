@@ -116,13 +116,18 @@ def load(path: Path, name: str, kind: Format, key: Sequence[str] = ()) -> Conten
     return _columnar(source, name, kind)
 
 
+def packing(name: str) -> str | None:
+    """Return the compression that a file's name says it has, None where it has none."""
+    return _PACKED.get(PurePosixPath(name).suffix.lower())
+
+
 def _source(path: Path, name: str) -> pa.Buffer:
     """Return a file's bytes, unpacked where its name says that they are packed, mapped where they are not."""
     import pyarrow as pa
 
-    packing = _PACKED.get(PurePosixPath(name).suffix.lower())
-    if packing:
-        with pa.input_stream(str(path), compression=packing) as stream:
+    packed = packing(name)
+    if packed:
+        with pa.input_stream(str(path), compression=packed) as stream:
             return pa.py_buffer(stream.read())
     if path.stat().st_size == 0:
         return pa.py_buffer(b"")

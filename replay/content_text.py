@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replay.compare.documents import too_deep
@@ -33,53 +34,92 @@ def read_csv(source: pa.Buffer, name: str) -> tuple[pa.Table, pa.Table, dict[str
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
-    head = source[:BLOCK].to_pybytes()
-    delimiter = _delimiter(head, name)
-    header = _header(head, delimiter, name)
+    layout = CsvLayout.of(source[:BLOCK].to_pybytes(), name)
     try:
-        raw = arrow_csv.read_csv(
-            pa.BufferReader(source),
-            read_options=arrow_csv.ReadOptions(column_names=header, skip_rows_after_names=1, block_size=BLOCK),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-            ),
-        )
+        raw = arrow_csv.read_csv(pa.BufferReader(source), **layout.options())
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise _csv_error(source.to_pybytes(), delimiter, len(header), name, error) from error
-    table = pa.table({column: typed(raw[column]) for column in header})
-    returns, ends = head.count(b"\r\n"), head.count(b"\n")
-    line_end = "LF" if not returns else "CRLF" if returns == ends else "mixed"
-    mark = "yes" if head.startswith(b"\xef\xbb\xbf") else "no"
-    quoted = "yes" if b'"' in head else "no"
-    return raw, table, {"delimiter": repr(delimiter), "line ends": line_end, "byte order mark": mark, "quotes": quoted}
+        raise csv_error(source.to_pybytes(), layout, name, error) from error
+    return raw, pa.table({column: typed(raw[column]) for column in layout.header}), layout.dialect
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a CSV file is written, by its first bytes: `dialect` in words."""
+
+    delimiter: str
+    header: list[str]
+    dialect: dict[str, str]
+
+    @classmethod
+    def of(cls, head: bytes, name: str) -> CsvLayout:
+        """Return the layout of the file that begins with `head`. Raises CompareError: no header, a column twice."""
+        delimiter = _delimiter(head, name)
+        header = _header(head, delimiter, name)
+        returns, ends = head.count(b"\r\n"), head.count(b"\n")
+        dialect = {
+            "delimiter": repr(delimiter),
+            "line ends": "LF" if not returns else "CRLF" if returns == ends else "mixed",
+            "byte order mark": "yes" if head.startswith(b"\xef\xbb\xbf") else "no",
+            "quotes": "yes" if b'"' in head else "no",
+        }
+        return cls(delimiter, header, dialect)
+
+    def options(self, block: int = BLOCK) -> dict[str, Any]:
+        """Return what pyarrow's readers are told, so that every cell comes as the text it is."""
+        import pyarrow as pa
+        import pyarrow.csv as arrow_csv
+
+        return {
+            "read_options": arrow_csv.ReadOptions(column_names=self.header, skip_rows_after_names=1, block_size=block),
+            "parse_options": arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            "convert_options": arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(self.header, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        }
 
 
 def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of texts in the one type all its cells have: int64, float64, else text; no value is lost.
 
-    int64 only where every cell is written as that number is (`007`, `+5` and `-0` are not); float64 where all
-    are numbers, `nan` and `inf` included, and none has leading zeros or more whole digits than a float holds. A
-    column without any value has the null type.
+    A column without any value has the null type. Each rule holds for a column where it holds for all parts of it.
+    """
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column))])
+    whole = as_whole(column)
+    if whole is not None:
+        return whole
+    number = as_number(column)
+    return column if number is None else number
+
+
+def as_whole(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array | None:
+    """Return texts as int64 where every one is written as that number is (`007`, `+5` and `-0` are not)."""
+    import pyarrow as pa
+
+    try:
+        whole = column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    return whole if whole.cast(pa.string()).equals(column) else None
+
+
+def as_number(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array | None:
+    """Return texts as float64 where all are numbers, `nan` and `inf` included, that a float holds.
+
+    None has leading zeros or more whole digits than a float tells apart.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.null_count == len(column):
-        return pa.chunked_array([pa.nulls(len(column))])
-    try:
-        whole = column.cast(pa.int64())
-        if whole.cast(pa.string()).equals(column):
-            return whole
-    except pa.ArrowInvalid:
-        pass
     try:
         number = column.cast(pa.float64())
     except pa.ArrowInvalid:
-        return column
+        return None
     overflown = pc.and_(pc.is_inf(number), pc.match_substring_regex(column, r"\d"))
     odd = pc.or_(pc.match_substring_regex(column, NOT_A_NUMBER), overflown)
-    return column if pc.any(odd).as_py() else number
+    return None if pc.any(odd).as_py() else number
 
 
 def read_jsonl(source: pa.Buffer, name: str) -> pa.Table:
@@ -184,17 +224,17 @@ def _header(head: bytes, delimiter: str, name: str) -> list[str]:
     return header
 
 
-def _csv_error(data: bytes, delimiter: str, width: int, name: str, error: Exception) -> CompareError:
+def csv_error(data: bytes, layout: CsvLayout, name: str, error: Exception) -> CompareError:
     """Return the error that names the line of the first row that is wrong; this is a second, slow reading."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as misread:
         return _not_utf8(data, name, misread)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter)
     try:
         for row in rows:
-            if row and len(row) != width:
-                what = f"line {rows.line_num} has {len(row)} cells where the header has {width}"
+            if row and len(row) != len(layout.header):
+                what = f"line {rows.line_num} has {len(row)} cells where the header has {len(layout.header)}"
                 return wrong(name, what, "it was truncated, or a cell holds the delimiter without quotes")
     except csv.Error as misread:
         return wrong(name, f"line {rows.line_num}: {misread}", "it is not CSV")

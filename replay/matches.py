@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from replay.compare.text import clean
-from replay.content import Content, Format, detect, load, named_format
+from replay.content import Content, Format, detect, load, named_format, packing
 from replay.errors import CompareError
+from replay.large.rewritten import rewritten
 from replay.large.source import Source, parquet_source
 from replay.parts import joined, one_table, partition, parts
 from replay.record import OutputRecord, OutputSpec
@@ -161,18 +162,25 @@ def _joined(match: Match, files: Sequence[File]) -> Content:
 
 
 def large_tables(match: Match) -> tuple[Source, Source] | None:
-    """Return both sides as tables on disk, where they are parquet and too large to be held in memory."""
+    """Return both sides as tables on disk, where they are too large to be held in memory.
+
+    None for what only goes through memory: Arrow, partitioned folders, text in parts, text with nested fields.
+    Raises CompareError: a file that is truncated, a CSV without a header or with a column twice.
+    """
     sides = match.parts
     if match.good is not None and match.bad is not None:
         sides = ((match.good,), (match.bad,))
-    located = [[(file.locate(), file.name) for file in side] for side in sides]
-    files = [file for side in located for file in side]
-    if not files or sum(path.stat().st_size for path, _ in files) < LARGE:
+    files = [file for side in sides for file in side]
+    if not files or sum(file.locate().stat().st_size for file in files) < LARGE:
         return None
-    if any(detect(path, name) != "parquet" or partition(name) for path, name in files):
-        return None
-    good, bad = (parquet_source(side) for side in located)
-    return good, bad
+    kinds = {detect(file.locate(), file.name) for file in files}
+    if kinds == {"parquet"} and not any(partition(file.name) for file in files):
+        good, bad = (parquet_source([(file.locate(), file.name) for file in side]) for side in sides)
+        return good, bad
+    if not match.parts[0] and len(kinds) == 1 and (kind := kinds.pop()) in ("csv", "jsonl"):
+        found = [rewritten(f.locate(), f.name, kind, packing(f.name), f.digest) for f in files]
+        return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
+    return None
 
 
 def tables_of(match: Match) -> Tables | None:

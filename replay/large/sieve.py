@@ -154,7 +154,11 @@ def renamed(table: pa.Table, names: Sequence[str], source: Source) -> pa.Table:
     """Return a result of the database with its columns named and typed as their file has them."""
     import pyarrow as pa
 
-    columns = [table.column(place).cast(plain(source.schema.field(name).type)) for place, name in enumerate(names)]
+    kinds = [plain(source.schema.field(name).type) for name in names]
+    columns = [
+        pa.nulls(table.num_rows) if pa.types.is_null(kind) else table.column(place).cast(kind)
+        for place, kind in enumerate(kinds)
+    ]
     return pa.table(columns, names=list(names))
 
 

@@ -132,7 +132,7 @@ def exact(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.BaseExtensionType):
         return False
     tests = (t.is_integer, t.is_boolean, t.is_string, t.is_large_string, t.is_binary, t.is_large_binary, t.is_date32)
-    plain = any(test(kind) for test in tests) or kind in (pa.float32(), pa.float64())
+    plain = any(test(kind) for test in tests) or kind in (pa.float32(), pa.float64(), pa.null())
     return plain or (t.is_decimal128(kind)) or (t.is_timestamp(kind) and kind.unit != "s")
 
 
