@@ -22,7 +22,7 @@ from replay.store.assembly import MODE, MTIME, Assembly
 from replay.store.chunks import LARGE, ChunkIndex, Sorter
 from replay.store.documents import no_blob
 from replay.store.files import publish, storing
-from replay.store.intake import Beside, blocks, source
+from replay.store.intake import Beside, Drain, blocks, source
 from replay.store.pieces import Parts, Pieces, read_part
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
@@ -194,14 +194,11 @@ class Blobs:
         """Keep what is new of a large file, and what the file is made of where it shares enough with others."""
         hashed = hashlib.sha256()
         with self._incoming() as file:
-            with (
-                Beside(hashed.update) as hashing,
-                Beside(file.write) as writing,
-                Sorter(chunks.load(), self.folder, writing.feed) as sorter,
-            ):
-                for block in content:
-                    hashing.feed(block)
-                    sorter.feed(block)
+            with Beside(Drain(file).write) as writing, Sorter(chunks.load(), self.folder, writing.feed) as sorter:
+                with Beside(hashed.update) as hashing, Beside(sorter.feed) as sorting:
+                    for block in content:
+                        hashing.feed(block)
+                        sorting.feed(block)
                 sorter.finish()
             digest = "sha256:" + hashed.hexdigest()
             if self.size(digest) == size:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from replay.store.intake import Buffer
 from replay.store.pieces import Part, Parts
 
 LARGE = 8 << 20
@@ -84,7 +85,7 @@ class Sorter:
     Afterwards `parts` are the ranges in order, those in no blob yet under the name "".
     """
 
-    def __init__(self, hints: Mapping[bytes, Place], blobs: Path, write: Callable[[bytes], object]) -> None:
+    def __init__(self, hints: Mapping[bytes, Place], blobs: Path, write: Callable[[Buffer], object]) -> None:
         from pyfastcdc import FastCDC
 
         self._cutter = FastCDC(AVERAGE)
@@ -132,40 +133,40 @@ class Sorter:
         view = memoryview(data)
         done = self._follow(data, 0)
         while done < len(data):
-            start = done
-            for chunk in self._cutter.cut_buf(view[start:]):
-                end = start + chunk.offset + chunk.length
-                if end == len(data) and not final:
-                    self._rest = data[done:]  # where this chunk ends, only the next block can tell
-                    return
-                known = self._known(data, done, end)
-                if known:
-                    done = self._follow(data, done + known)
-                    break
-                self._keep(data[done:end])
-                done = end
+            known = self._unknown(data, done, final)
+            if known > done:
+                self._note("", self.new, known - done)
+                self.new += known - done
+                self._write(view[done:known])
+            if self._following is None:
+                self._rest = data[known:]  # where a last chunk ends, only the next block can tell
+                return
+            done = self._follow(data, known)
         self._rest = b""
 
-    def _known(self, data: bytes, start: int, end: int) -> int:
-        """Return how much of a chunk is here, from its beginning: nothing, or enough to be worth a part."""
-        place = self._hints.get(_mark(data[start:end]))
-        if place is None:
-            return 0
-        blob, offset = place
-        agreed = _agreeing(data[start:end], self._stored(blob, offset, end - start))
-        if agreed < min(self._cutter.min_size, end - start):
-            return 0
-        self._note(blob, offset, agreed)
-        self._following = (blob, offset + agreed)
-        return agreed
+    def _unknown(self, data: bytes, start: int, final: bool) -> int:
+        """Mark new chunks from `start` on; return where they end: at one that is known, or not there as a whole."""
+        done = start
+        for chunk in self._cutter.cut_buf(memoryview(data)[start:]):
+            end = start + chunk.offset + chunk.length
+            if end == len(data) and not final:
+                break
+            mark = _mark(data[done : min(end, done + _HEAD)])
+            self._following = self._known(mark, data, done, end)
+            if self._following is not None:
+                break
+            self.marks.append((mark, self.new + done - start))
+            self.marks_in_file.append((mark, self._position + done - start))
+            done = end
+        return done
 
-    def _keep(self, piece: bytes) -> None:
-        mark = _mark(piece)
-        self.marks.append((mark, self.new))
-        self.marks_in_file.append((mark, self._position))
-        self._note("", self.new, len(piece))
-        self.new += len(piece)
-        self._write(piece)
+    def _known(self, mark: bytes, data: bytes, start: int, end: int) -> Place | None:
+        """Return where a chunk is, or enough of its beginning to be worth a part."""
+        place = self._hints.get(mark)
+        if place is None:
+            return None
+        agreed = _agreeing(data[start:end], self._stored(*place, end - start))
+        return place if agreed >= min(self._cutter.min_size, end - start) else None
 
     def _follow(self, data: bytes, start: int) -> int:
         """Go on as far as `data` from `start` on agrees with the blob that was last met; return where that ends."""
@@ -200,9 +201,9 @@ class Sorter:
             return b""
 
 
-def _mark(piece: bytes) -> bytes:
+def _mark(head: bytes) -> bytes:
     """Return what a chunk is looked up by: its beginning. How far two agree that share it is told by comparing."""
-    return hashlib.blake2b(piece[:_HEAD], digest_size=16).digest()
+    return hashlib.blake2b(head, digest_size=16).digest()
 
 
 def _agreeing(one: bytes, other: bytes) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Generic, Self, TypeVar
 
 from replay.digest import CHUNK
 from replay.errors import InputError
@@ -16,6 +16,12 @@ from replay.store.refs import shown
 
 WAITING = 8
 """How many blocks may wait for a helper thread: what it holds in memory beside the one in hand."""
+
+DRAINED = 16 << 20
+"""How many bytes are written before the disk is asked to take them."""
+
+Buffer = bytes | memoryview
+Block = TypeVar("Block")
 
 
 @contextmanager
@@ -63,18 +69,39 @@ def unreadable(path: Path, reason: object) -> InputError:
     )
 
 
-class Beside:
+class Drain:
+    """Writes blocks to a file and has the disk take them meanwhile, so that syncing it finds little left to wait for.
+
+    What the disk has taken leaves the page cache: a snapshot does not push out what others read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._written = 0
+        self._handed_over = 0
+
+    def write(self, block: Buffer) -> None:
+        """Write a block. Raises OSError."""
+        self._file.write(block)
+        self._written += len(block)
+        if self._written - self._handed_over >= DRAINED:
+            length = self._written - self._handed_over
+            os.posix_fadvise(self._file.fileno(), self._handed_over, length, os.POSIX_FADV_DONTNEED)
+            self._handed_over = self._written
+
+
+class Beside(Generic[Block]):
     """Calls `work` on blocks in their order, on a thread of its own, so that hashing and writing go on beside reading.
 
     What `work` raises comes out of the next `feed`, or of the end of the `with` block.
     """
 
-    def __init__(self, work: Callable[[bytes], object]) -> None:
+    def __init__(self, work: Callable[[Block], object]) -> None:
         self._work = work
         self._thread = ThreadPoolExecutor(1)
         self._pending: list[Future[object]] = []
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: Block) -> None:
         """Hand over a block; waits while too many are pending."""
         while len(self._pending) >= WAITING:
             self._pending.pop(0).result()
