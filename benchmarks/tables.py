@@ -1,9 +1,11 @@
-"""What comparing two tables costs beside its peers: `python benchmarks/tables.py [ROWS…]`.
+"""What comparing and profiling tables costs beside its peers: `python benchmarks/tables.py [ROWS…]`.
 
 Two parquet files of 10 columns; one side is shuffled, 0.1 % of the cells of each column changed, 100 rows removed and
-100 added. Every row of the table is a whole process: wall and processor time, peak memory. Rows take turns, so that
-a busy moment hits all alike; median of the rounds. Peers run with the interpreter that REPLAY_BENCH_PYTHON names (a
-virtual environment with pandas, polars and datacompy, such as `pip install` makes); those it lacks are left out.
+100 added. Every row of a table is a whole process: wall and processor time, peak memory. Each runs in turn over the
+files and over the like of them of a thousand rows: the latter is its own start-up. Ratios are to the first row of the
+table, both without their start-up. Rows take turns, so that a busy moment hits all alike; median of the rounds. Peers
+run with the interpreter that REPLAY_BENCH_PYTHON names (a virtual environment with pandas, polars and datacompy, such
+as `pip install` makes); those it lacks are left out. REPLAY_BENCH_ROUNDS: how many rounds.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("REPLAY_BENCH_ROUNDS", "3"))
+FEW = 1_000
+"""Rows that cost nothing: what is left is the start-up."""
 COLUMNS = ("f0", "f1", "f2", "f3", "n1", "n2", "cat", "txt", "flag")
 NUMBERS = COLUMNS[:6]
 PEERS = os.environ.get("REPLAY_BENCH_PYTHON", sys.executable)
@@ -82,6 +87,48 @@ print(datacompy.PolarsCompare(good, bad, join_columns="id").report())
 """
 
 
+READ = """
+import pyarrow.compute, pyarrow.parquet as pq
+good, bad = pq.read_table("good.parquet"), pq.read_table("bad.parquet")
+"""
+SHIFTS = """
+import duckdb
+from replay.compare.distribution import table_shifts
+print(table_shifts(good, bad, ["id", *COLUMNS]))
+"""
+PARQUET_FLOOR = """
+import pyarrow.compute, pyarrow.parquet as pq
+for batch in pq.ParquetFile("good.parquet").iter_batches():
+    pass
+"""
+CSV_FLOOR = """
+import pyarrow as pa, pyarrow.compute
+from pyarrow import csv
+names = ["id", *COLUMNS]
+text = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[])
+for batch in csv.open_csv("good.csv", read_options=csv.ReadOptions(block_size=4 << 20), convert_options=text):
+    pass
+"""
+PROFILE = """
+from pathlib import Path
+from replay.layers.tabular import profile_file
+print(len(profile_file(Path(NAME), NAME).columns))
+"""
+REPLAY = ["replay", "compare", "good.parquet", "bad.parquet", "--key", "id", "--decision", "flag"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A command, and what it is over a few rows where that is another one: what it does not import there."""
+
+    command: list[str]
+    few: list[str] | None = None
+
+
+Figures = tuple[float, float, float]
+"""Seconds, processor seconds, peak GB."""
+
+
 def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == ["--make"]:
@@ -91,29 +138,48 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}, `python benchmarks/tables.py`")
     for rows in [int(word) for word in sys.argv[1:]] or [1_000_000, 10_000_000]:
         with tempfile.TemporaryDirectory(prefix="replay-bench-") as folder:
-            # In a process of its own: what this one ever held would count as the peak of those it starts.
-            subprocess.run([sys.executable, __file__, "--make", folder, str(rows)], check=True)
-            report(rows, measure(Path(folder), commands(rows)))
+            for name, number in (("all", rows), ("few", FEW)):
+                # In a process of its own: what this one ever held would count as the peak of those it starts.
+                command = [sys.executable, __file__, "--make", f"{folder}/{name}", str(number)]
+                subprocess.run(command, check=True)
+            for title, table in tables(rows).items():
+                report(f"{title}, {rows:,} rows x 10 columns", measure(Path(folder), table))
+    print(f"\nLoad {os.getloadavg()[0]:.1f} when it ended.")
 
 
-def commands(rows: int) -> dict[str, list[str]]:
-    """Return every row's name and command."""
-    tiny = [sys.executable, "-m", "replay", "compare", "tiny.parquet", "other.parquet", "--key", "id"]
-    replay = [sys.executable, "-m", "replay", "compare", "good.parquet", "bad.parquet", "--key", "id", "--decision"]
-    own = {
-        "start-up: `python -c 'import duckdb, pyarrow'`": [sys.executable, "-c", "import duckdb, pyarrow.parquet"],
-        "floor: read and decode both": script(FLOOR, sys.executable),
-        "`replay compare --key id`": [*replay, "flag"],
-        "start-up of replay: the same over one row": tiny,
-        "plain DuckDB, one FULL JOIN": script(SQL, sys.executable),
+def tables(rows: int) -> dict[str, dict[str, Row]]:
+    """Return the tables by title, each with its rows' names and commands, the floor first."""
+    own = sys.executable
+    started = f"import duckdb, sys; sys.argv = {REPLAY!r}; from replay.cli.app import main; main()"
+    compared = {
+        "floor: read and decode both": Row(script(FLOOR, own)),
+        "`replay compare --key id`": Row([own, "-m", *REPLAY], [own, "-c", started]),
+        "plain DuckDB, one FULL JOIN": Row(script(SQL, own)),
+        **peers(rows),
     }
-    peers = {"polars, streaming join": ("polars", POLARS)}
+    shifted = {
+        "floor: read and decode both": Row(script(READ, own)),
+        "PSI, KS, Wasserstein of all columns": Row(script(READ + SHIFTS, own)),
+    }
+    profiled = {
+        kind: {
+            f"floor: read and decode the {kind}": Row(script(floor, own)),
+            "profile of it, as a run takes it": Row(script(f"NAME = 'good.{kind}'\n{PROFILE}", own)),
+        }
+        for kind, floor in (("parquet", PARQUET_FLOOR), ("csv", CSV_FLOOR))
+    }
+    several = {"Distributions": shifted, **{f"Profile of {kind}": table for kind, table in profiled.items()}}
+    return {"Comparing": compared} | (several if rows <= MEMORY_HUNGRY else {})
+
+
+def peers(rows: int) -> dict[str, Row]:
+    """Return the rows of the peers that are installed."""
+    known = {"polars, streaming join": ("polars", POLARS)}
     if rows <= MEMORY_HUNGRY or os.environ.get("REPLAY_BENCH_ALL"):
-        peers["pandas merge"] = ("pandas", PANDAS)
-        peers["datacompy on polars"] = ("datacompy, polars", DATACOMPY_POLARS)
-        peers["datacompy on pandas"] = ("datacompy, pandas", DATACOMPY_PANDAS)
-    installed = {name: text for name, (needs, text) in peers.items() if imports(needs)}
-    return own | {name: script(text, PEERS) for name, text in installed.items()}
+        known["pandas merge"] = ("pandas", PANDAS)
+        known["datacompy on polars"] = ("datacompy, polars", DATACOMPY_POLARS)
+        known["datacompy on pandas"] = ("datacompy, pandas", DATACOMPY_PANDAS)
+    return {name: Row(script(text, PEERS)) for name, (needs, text) in known.items() if imports(needs)}
 
 
 def script(text: str, python: str) -> list[str]:
@@ -127,9 +193,10 @@ def imports(modules: str) -> bool:
 
 
 def make(folder: Path, rows: int) -> None:
-    """Write both sides, 122,880 rows a row group (as DuckDB writes), reproducibly."""
+    """Write both sides, 122,880 rows a row group (as DuckDB writes), reproducibly, and the good one as CSV too."""
     import duckdb
 
+    folder.mkdir()
     database = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": str(folder)})
     floats = ", ".join(f"hash(i, {k}) % 1000000 / 1e3 + hash(i, {k + 50}) % 1000 / 1e7 as f{k}" for k in range(4))
     database.execute(
@@ -138,8 +205,8 @@ def make(folder: Path, rows: int) -> None:
         "'name-' || (hash(i, 10) % 500000) as txt, hash(i, 11) % 2 = 0 as flag "
         f"from range({rows}) t(i)) to '{folder}/good.parquet' (row_group_size 122880)"
     )
-    for name, number in (("tiny", 1), ("other", 2)):
-        database.execute(f"copy (select 1 as id, {number} as x) to '{folder}/{name}.parquet'")
+    if rows <= MEMORY_HUNGRY:
+        database.execute(f"copy (from '{folder}/good.parquet') to '{folder}/good.csv'")
     moved = {"cat": "'other'", "txt": "txt || 'x'", "flag": "not flag"}
     cells = ", ".join(
         f"case when hash(id, {100 + n}) % 1000 = 0 then {moved.get(c, f'{c} + 1')} else {c} end as {c}"
@@ -153,19 +220,24 @@ def make(folder: Path, rows: int) -> None:
     )
 
 
-def measure(folder: Path, rows: dict[str, list[str]]) -> dict[str, list[tuple[float, float, float]]]:
-    """Return seconds, processor seconds and peak GB of every round of each row; one warm-up round."""
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in rows}
+def measure(folder: Path, rows: dict[str, Row]) -> dict[str, tuple[Figures, Figures]]:
+    """Return the medians of each row over all rows of the files, and over a few; one warm-up round."""
+    found: dict[str, tuple[list[Figures], list[Figures]]] = {name: ([], []) for name in rows}
     for number in range(ROUNDS + 1):
-        for name, command in rows.items():
-            once = run(folder, command)
-            if number:
-                found[name].append(once)
+        for name, row in rows.items():
+            once = (run(folder / "all", row.command), run(folder / "few", row.few or row.command))
+            for kept, figures in zip(found[name], once, strict=True):
+                kept.extend([figures] if number else [])
         print(f"  round {number} of {ROUNDS}", file=sys.stderr, flush=True)
-    return found
+    return {name: (_middle(every), _middle(few)) for name, (every, few) in found.items()}
 
 
-def run(folder: Path, command: list[str]) -> tuple[float, float, float]:
+def _middle(rounds: list[Figures]) -> Figures:
+    seconds, used, peak = (statistics.median(part) for part in zip(*rounds, strict=True))
+    return seconds, used, peak
+
+
+def run(folder: Path, command: list[str]) -> Figures:
     """Run one process to its end; the bench stops where one fails."""
     begin = time.perf_counter()
     with tempfile.TemporaryFile() as said:
@@ -179,15 +251,17 @@ def run(folder: Path, command: list[str]) -> tuple[float, float, float]:
     return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6
 
 
-def report(rows: int, found: dict[str, list[tuple[float, float, float]]]) -> None:
-    """Print the table; ratios to the floor, the start-up taken off both."""
-    middle = {name: [statistics.median(part) for part in zip(*each, strict=True)] for name, each in found.items()}
-    start, floor = list(middle.values())[:2]
-    print(f"\n{rows:,} rows x 10 columns, median of {ROUNDS}\n")
-    print("| command | s | processor s | peak GB | x floor (s) | x floor (processor) |\n|---|---|---|---|---|---|")
-    for name, (seconds, used, peak) in middle.items():
-        ratios = [(a - s) / (b - s) for a, b, s in ((seconds, floor[0], start[0]), (used, floor[1], start[1]))]
-        print(f"| {name} | {seconds:.2f} | {used:.2f} | {peak:.2f} | {ratios[0]:.1f} | {ratios[1]:.1f} |")
+def report(title: str, found: dict[str, tuple[Figures, Figures]]) -> None:
+    """Print a table; ratios to its first row, of both what they take beyond their own start-up."""
+    floor, start = next(iter(found.values()))
+    print(
+        f"\n| {title} | s | of it start-up | processor s | of it start-up | peak GB | x floor | x floor (processor) |"
+    )
+    print("|---" * 8 + "|")
+    for name, (every, few) in found.items():
+        seconds, used = ((a - b) / (c - d) for a, b, c, d in zip(every[:2], few[:2], floor[:2], start[:2], strict=True))
+        times = f"{every[0]:.2f} | {few[0]:.2f} | {every[1]:.2f} | {few[1]:.2f} | {every[2]:.2f}"
+        print(f"| {name} | {times} | {seconds:.1f} | {used:.1f} |", flush=True)
 
 
 def _cpu() -> str:

@@ -176,7 +176,6 @@ def compare(
 
 
 def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool, noise: int) -> Difference | None:
-    from replay.layers.beside import inputs_of
     from replay.outputs import compare_outputs, compare_paths
     from replay.record import OutputSpec
 
@@ -190,6 +189,8 @@ def _difference(a: str, b: str, spec: object, store: Path | None, *, override: b
                 do="name two runs (replay log), or declare a tolerance with --atol or --rtol",
             )
         return compare_paths(Path(a), Path(b), declared)
+    from replay.layers.beside import inputs_of  # all the layers: files need none of them
+
     session = Session(store)
     kept = session.store()
     recorded = session.run(kept, a)

@@ -184,7 +184,7 @@ def _categories(found: Counted) -> tuple[list[int], list[int]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = pa.table({"value": found.values, "good": found.good, "bad": found.bad}).filter(pc.field("good") > 0)
+    table = pa.table({"value": found.values, "good": found.good, "bad": found.bad}).filter(pc.greater(found.good, 0))
     order = pc.select_k_unstable(table, CATEGORIES, [("good", "descending"), ("value", "ascending")])
     top = table.take(order)
     sides = []

@@ -169,10 +169,14 @@ class Tally:
 
     def _flips(self, column: Column, changed: pa.Array) -> None:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        ways = pa.table({s: as_text(getattr(column, s).take(changed)) for s in ("good", "bad")})
-        for way in ways.group_by(["good", "bad"]).aggregate([([], "count_all")]).to_pylist():
-            self.ways[way["good"], way["bad"]] += way["count_all"]
+        sides = [as_text(side.take(changed)).combine_chunks() for side in (column.good, column.bad)]
+        good, bad = (side.dictionary_encode(null_encoding="encode") for side in sides)
+        ways = pc.add(pc.multiply(good.indices.cast(pa.int64()), len(bad.dictionary)), bad.indices)
+        for way in ways.value_counts().to_pylist():
+            before, after = divmod(way["values"], len(bad.dictionary))
+            self.ways[good.dictionary[before].as_py(), bad.dictionary[after].as_py()] += way["counts"]
 
     def _numbers(self, column: Column, pair: Pair, changed: pa.Array) -> None:
         """Tell the changed numbers that a tolerance forgives from those beyond every one."""

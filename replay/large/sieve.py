@@ -109,26 +109,28 @@ def sieve(connection: duckdb.DuckDBPyConnection, name: str, sides: Sides, key: S
         for side, source in enumerate((sides.good, sides.bad))
     ]
     if key:
-        for side, source in enumerate((sides.good, sides.bad)):
-            if _crowded(connection, relations[side], list(keys), source.total):
-                refuse_repeated(connection, name, source, key, side)
+        for side in _crowded(connection, relations, list(keys)):
+            refuse_repeated(connection, name, (sides.good, sides.bad)[side], key, side)
     on = sides.joined(list(keys), key)
+    alone = [f"hash({', '.join(f'{side}.{alias}' for alias in keys)})" if key else "null" for side in "gb"]
     connection.execute(
         "create or replace temp table pairs as select case when g.h = b.h then null else g.rn end as g, "
         "case when g.h = b.h then null else b.rn end as b, count(*) as n, "
-        "max(abs(g.rn::bigint - b.rn::bigint)) as gap, g.h is not null and b.h is not null as paired "
+        "max(abs(g.rn::bigint - b.rn::bigint)) as gap, g.h is not null and b.h is not null as paired, "
+        f"case when b.h is null then {alone[0]} when g.h is null then {alone[1]} end as lone "
         f"from {relations[0]} g full join {relations[1]} b on {on} group by all"
     )
-    common, moved, removed, added, gap = connection.execute(
+    common, moved, removed, added, gap, *different = connection.execute(
         "select coalesce(sum(n) filter (paired), 0), count(*) filter (paired and g is not null), "
         "count(*) filter (b is null and not paired), count(*) filter (g is null and not paired), "
-        "coalesce(max(gap), 0) from pairs"
+        "coalesce(max(gap), 0), count(distinct lone) filter (b is null), count(distinct lone) filter (g is null) "
+        "from pairs"
     ).fetchall()[0]
     if key:
         # As many pairs as the bad side has rows with a partner: no key of these is twice on the good side.
-        once = (common == sides.bad.total - added, common == sides.good.total - removed)
+        met = (common == sides.bad.total - added, common == sides.good.total - removed)
         for side, source in enumerate((sides.good, sides.bad)):
-            if not once[side] or _lone_repeated(connection, relations[side], list(keys), "gb"[side]):
+            if not met[side] or different[side] < (removed, added)[side]:  # or two lone keys have one hash
                 refuse_repeated(connection, name, source, key, side)
     in_order = gap == 0 or (gap <= max(removed, added) and _in_order(connection, relations, on))
     return Sieved(int(common), moved, removed, added, in_order)
@@ -162,23 +164,17 @@ def renamed(table: pa.Table, names: Sequence[str], source: Source) -> pa.Table:
     return pa.table(columns, names=list(names))
 
 
-def _crowded(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str], rows: int) -> bool:
-    """Return whether some keys may be there many times: by an estimate of the different ones, and by a sample."""
-    (different, sample) = connection.execute(
-        f"select approx_count_distinct(h), list(h) filter (rn % {SAMPLED} = 0) "
-        f"from (select hash({', '.join(keys)}) as h, rn from {relation})"
-    ).fetchall()[0]
-    return different < CROWDED * rows or max(Counter(sample or [0]).values()) > HOT
-
-
-def _lone_repeated(connection: duckdb.DuckDBPyConnection, relation: str, keys: list[str], side: str) -> bool:
-    listed = ", ".join(keys)
-    other = "b" if side == "g" else "g"
-    lone = f"select {side} from pairs where {other} is null and not paired"
-    found = connection.execute(
-        f"select 1 from {relation} where rn in ({lone}) group by {listed} having count(*) > 1 limit 1"
-    ).fetchall()
-    return bool(found)
+def _crowded(connection: duckdb.DuckDBPyConnection, relations: Sequence[str], keys: Sequence[str]) -> list[int]:
+    """Return the sides with keys that may be there many times: by an estimate of the different ones, and a sample."""
+    looks = "(select count(*), approx_count_distinct(h), list(h) filter (rn % {0} = 0) from (select hash({1}) as h, rn from {2}))"
+    both = ", ".join(looks.format(SAMPLED, ", ".join(keys), relation) for relation in relations)
+    found = connection.execute(f"select * from {both}").fetchall()[0]
+    sides = enumerate((found[:3], found[3:]))
+    return [
+        side
+        for side, (rows, different, sample) in sides
+        if different < CROWDED * rows or max(Counter(sample or [0]).values()) > HOT
+    ]
 
 
 def _in_order(connection: duckdb.DuckDBPyConnection, relations: list[str], on: str) -> bool:
