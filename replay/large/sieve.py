@@ -166,13 +166,14 @@ def renamed(table: pa.Table, names: Sequence[str], source: Source) -> pa.Table:
 
 def _crowded(connection: duckdb.DuckDBPyConnection, relations: Sequence[str], keys: Sequence[str]) -> list[int]:
     """Return the sides with keys that may be there many times: by an estimate of the different ones, and a sample."""
-    looks = "(select count(*), approx_count_distinct(h), list(h) filter (rn % {0} = 0) from (select hash({1}) as h, rn from {2}))"
-    both = ", ".join(looks.format(SAMPLED, ", ".join(keys), relation) for relation in relations)
+    looks = f"select count(*), approx_count_distinct(h), list(h) filter (rn % {SAMPLED} = 0)"
+    both = ", ".join(
+        f"({looks} from (select hash({', '.join(keys)}) as h, rn from {relation}))" for relation in relations
+    )
     found = connection.execute(f"select * from {both}").fetchall()[0]
-    sides = enumerate((found[:3], found[3:]))
     return [
         side
-        for side, (rows, different, sample) in sides
+        for side, (rows, different, sample) in enumerate((found[:3], found[3:]))
         if different < CROWDED * rows or max(Counter(sample or [0]).values()) > HOT
     ]
 
