@@ -17,10 +17,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import peer_builds
 from rounds import REPLAY, machine, option, publish, run, say
-from wheelhouse import SWAPPED, Wheelhouse, wheelhouse
+from wheelhouse import OTHER, SWAPPED, Wheelhouse, wheelhouse
 
 STATES = ("cold", "again", "swapped")
 TOML = """\
@@ -55,6 +56,10 @@ class Way:
     def median(self, state: str) -> float:
         """Return the median seconds of a column."""
         return statistics.median(self.spent[state])
+
+    def shown(self, state: str) -> str:
+        """Return a column's median as it is written, a dash where it does not apply."""
+        return f"{self.median(state):.2f}" if self.spent[state] else "-"
 
 
 def main() -> None:
@@ -99,51 +104,63 @@ class Own:
         (self.project / "replay.toml").write_text(TOML)
         (self.project / "job.py").write_text('open("out/answer.txt", "w").write("42\\n")\n')
         names = [name for how in ("mount", "image") for name in (_whole(how), _environment(how))]
-        self.rows = {name: Way(name, own=True) for name in [*names, BUILD]}
+        self.rows = {name: Way(name, own=True) for name in [*names, SENT, BUILD]}
 
     def round(self, number: int) -> None:
         """Run every state by mount, then by image, each time with an empty store and no image of ours."""
         for how in ("mount", "image"):
             self.forget()
             self.environ |= {"REPLAY_DELIVERY": how, "REPLAY_STORE": str(self.folder / f"{how}-{number}")}
-            for state, changes in {"cold": [], "again": [], "before": [SWAPPED]}.items():
-                (self.project / "requirements.txt").write_text(self.house.requirements(*changes))
+            for state in ("cold", "again"):
                 begin = time.perf_counter()
-                said = json.loads(run(self.project, *REPLAY, "run", "--tag", state, "--json", environ=self.environ))
-                if state in STATES:
-                    self._spent(_whole(how), state, time.perf_counter() - begin)
-                    phases = said["record"]["milliseconds"]
-                    made = ("lock", "smoke", "environment") if state == "cold" else ("environment",)
-                    self._spent(_environment(how), state, sum(phases.get(phase, 0) for phase in made) / 1000)
+                phases = self._bind(state)["record"]["milliseconds"]
+                self._spent(_whole(how), state, time.perf_counter() - begin)
+                made = ("lock", "smoke", "environment") if state == "cold" else ("environment",)
+                self._spent(_environment(how), state, sum(phases.get(phase, 0) for phase in made) / 1000)
+            self._bind("before", SWAPPED, OTHER)
             self._swap(how, number)
         self.forget()
-        for state, ref in {"cold": "cold", "again": "cold", "swapped": "before"}.items():
+        for state, ref in {"cold": "cold", "again": "cold", "swapped": "swapped"}.items():
             begin = time.perf_counter()
             said = json.loads(run(self.project, *REPLAY, "build", ref, "--json", environ=self.environ))
             self._spent(BUILD, state, time.perf_counter() - begin)
             if state == "cold":
                 self.rows[BUILD].images.append(said["image"])
 
+    def _bind(self, tag: str, *changes: dict[str, str], delivery: dict[str, str] | None = None) -> Any:
+        (self.project / "requirements.txt").write_text(self.house.requirements(*changes))
+        environ = self.environ | (delivery or {})
+        return json.loads(run(self.project, *REPLAY, "run", "--tag", tag, "--json", environ=environ))
+
     def _swap(self, how: str, number: int) -> None:
-        """Rerun the swapped state as if nobody had made its environment: binding it made one for the smoke test.
+        """Rerun a state whose wheels were all met, and whose environment never was.
 
-        The tree is moved aside, not removed: for a minute ext4 looks for new inodes past each one that was just freed.
+        Binding it makes a tree, for the smoke test. That is moved aside, not removed: for a minute ext4 looks for new
+        inodes past each one that was just freed.
         """
-        if how == "mount":
-            tree = self._newest_tree(number)
-            tree.chmod(0o755)
-            tree.rename(self.folder / f"aside-{number}")
-        else:
+        self._bind("swapped", SWAPPED, delivery={"REPLAY_DELIVERY": "mount"})
+        tree = self._newest_tree(how, number)
+        tree.chmod(0o755)
+        tree.rename(self.folder / f"aside-{how}-{number}")
+        took, environment = self._rerun_swapped()
+        self._spent(_whole(how), "swapped", took)
+        self._spent(_environment(how), "swapped", environment)
+        if how == "image":
             (delivered,) = (self.folder / f"image-{number}/cache/delivered").iterdir()
-            run(self.project, "docker", "rmi", "-f", json.loads(delivered.read_text())[0]["image"])
-        begin = time.perf_counter()
-        said = json.loads(run(self.project, *REPLAY, "rerun", "before", "--json", environ=self.environ))
-        self._spent(_whole(how), "swapped", time.perf_counter() - begin)
-        shown = run(self.project, *REPLAY, "show", said["reruns"][0]["run"], "--json", environ=self.environ)
-        self._spent(_environment(how), "swapped", json.loads(shown)["run"]["milliseconds"]["environment"] / 1000)
+            for image in json.loads(delivered.read_text())[:2]:  # the newest: of the swapped state, and of `before`
+                run(self.project, "docker", "rmi", "-f", image["image"])
+            self._spent(SENT, "swapped", self._rerun_swapped()[1])
 
-    def _newest_tree(self, number: int) -> Path:
-        trees = (self.folder / f"mount-{number}/cache/trees").iterdir()
+    def _rerun_swapped(self) -> tuple[float, float]:
+        """Return the seconds of the whole command, and of its environment alone."""
+        begin = time.perf_counter()
+        said = json.loads(run(self.project, *REPLAY, "rerun", "swapped", "--json", environ=self.environ))
+        took = time.perf_counter() - begin
+        shown = run(self.project, *REPLAY, "show", said["reruns"][0]["run"], "--json", environ=self.environ)
+        return took, json.loads(shown)["run"]["milliseconds"]["environment"] / 1000
+
+    def _newest_tree(self, how: str, number: int) -> Path:
+        trees = (self.folder / f"{how}-{number}/cache/trees").iterdir()
         return max(trees, key=lambda path: path.stat().st_ctime)
 
     def forget(self) -> None:
@@ -159,8 +176,8 @@ class Own:
 
     def commands(self) -> dict[str, list[str]]:
         """Return how `docker run` starts a Python in the last environments that were made."""
-        tree = self._newest_tree(0)
-        built = json.loads(run(self.project, *REPLAY, "build", "before", "--json", environ=self.environ))
+        tree = self._newest_tree("mount", 0)
+        built = json.loads(run(self.project, *REPLAY, "build", "swapped", "--json", environ=self.environ))
         python = "/opt/replay/env/bin/python"
         return {
             "Replay, by mount": ["-v", f"{tree}:/opt/replay/env:ro", peer_builds.BASE, python],
@@ -176,6 +193,7 @@ def _environment(how: str) -> str:
     return f"Replay by {how}: of that, the environment"
 
 
+SENT = "Replay by image: the environment, where the engine has to be sent the swapped wheel's layer (74 MB)"
 BUILD = "`replay build`: a state's whole image"
 
 
@@ -186,7 +204,7 @@ def _table(ways: list[Way]) -> list[str]:
     ]
     for way in ways:
         twice = "-" if len(way.images) < 2 else "yes" if len(set(way.images)) == 1 else "no"
-        lines.append(f"| {' | '.join([way.name, *(f'{way.median(state):.2f}' for state in STATES), twice])} |")
+        lines.append(f"| {' | '.join([way.name, *(way.shown(state) for state in STATES), twice])} |")
     lines += ["", "| one package swapped | " + " | ".join(way.name for way in ways if not way.own) + " |"]
     lines.append("|---" * (1 + sum(not way.own for way in ways)) + "|")
     for mine in (way for way in ways if way.own):
