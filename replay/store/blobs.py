@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -63,13 +63,13 @@ class Blobs:
         Raises InputError where it is no file, cannot be read or changes meanwhile, StoreError where it cannot
         be kept.
         """
-        with source(path) as (file, info):
+        with source(path) as (fd, info):
             if info.st_size <= CHUNK:
-                digest = self.put(b"".join(blocks(path, file, info))).blob
+                digest = self.put(b"".join(blocks(path, fd, info))).blob
             elif info.st_size < LARGE or self._chunks is None:
-                digest = self._put_whole(blocks(path, file, info), info.st_size)
+                digest = self._put_whole(blocks(path, fd, info), info.st_size)
             else:
-                digest = self._put_large(blocks(path, file, info, _BLOCK), info.st_size, self._chunks)
+                digest = self._put_large(blocks(path, fd, info, _BLOCK), info.st_size, self._chunks)
         return entry(digest, info)
 
     def get(self, digest: str) -> bytes:
@@ -121,12 +121,19 @@ class Blobs:
         parts = self.pieces.find(digest)
         return None if parts is None else sum(part.length for part in parts)
 
+    def lacking(self, sizes: Mapping[str, int]) -> list[str]:
+        """Return which of many blobs are not here, or not of the size they should have. Raises StoreError."""
+        apart = {digest: size for digest, size in sizes.items() if self.own_size(digest) != size}
+        found = self.pieces.find_all(apart)
+        here = {digest: sum(part.length for part in parts) for digest, parts in found.items()}
+        return [digest for digest, size in apart.items() if here.get(digest) != size]
+
     def own_size(self, digest: str) -> int | None:
         """Return the size of a blob's own file as the file system has it, None where it has none."""
         if not DIGEST.fullmatch(digest):
             return None
         try:
-            info = self._file(digest).lstat()
+            info = os.lstat(f"{self.folder}/{digest.removeprefix('sha256:')}")
         except OSError:
             return None
         return info.st_size if stat.S_ISREG(info.st_mode) else None

@@ -25,33 +25,34 @@ Block = TypeVar("Block")
 
 
 @contextmanager
-def source(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open a regular file for reading, never waiting for a pipe's other end. Raises InputError."""
+def source(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a regular file for reading (its descriptor), never waiting for a pipe's other end. Raises InputError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode):
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise unreadable(path, "it is not a file")
+        yield fd, info
+    finally:
         os.close(fd)
-        raise unreadable(path, "it is not a file")
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        yield file, info
 
 
-def blocks(path: Path, file: BinaryIO, info: os.stat_result, size: int = CHUNK) -> Iterator[bytes]:
+def blocks(path: Path, fd: int, info: os.stat_result, size: int = CHUNK) -> Iterator[bytes]:
     """Yield a file's content, to exactly the size it had when it was opened. Raises InputError where it changed."""
     left = info.st_size
     while True:
         try:
-            block = file.read(min(size, left + 1))
+            block = os.read(fd, min(size, left + 1))
         except OSError as error:
             raise unreadable(path, error) from error
         left -= len(block)
         if left < 0 or not block:
             break
         yield block
-    if left or os.fstat(file.fileno()).st_mtime_ns != info.st_mtime_ns:
+    if left or os.fstat(fd).st_mtime_ns != info.st_mtime_ns:
         raise InputError(
             f"{shown(path)} changed while it was being read",
             cause="another process is writing to it",

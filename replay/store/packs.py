@@ -1,9 +1,9 @@
-"""Keeping many files at once: read side by side, small ones together in files that they share."""
+"""Keeping many files at once: large ones side by side, small ones together in files that they share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def put_files(blobs: Blobs, paths: Sequence[Path]) -> list[FileEntry]:
     with ThreadPoolExecutor(_READERS) as readers:
         others = [path for path in dict.fromkeys(paths) if path not in apart]
         kept = readers.map(blobs.put_file, others)
-        batches = [small[start : start + _BATCH] for start in range(0, len(small), _BATCH)]
         packer = _Packer(blobs)
-        for batch in readers.map(_read, batches):
-            for path, content, own in batch:
-                packer.add(own.blob, content)
-                found[path] = own
+        # The small ones on this thread: several would wait for each other at every file.
+        for start in range(0, len(small), _BATCH):
+            batch = _read(small[start : start + _BATCH])
+            packer.add({own.blob: content for _, content, own in batch})
+            found.update((path, own) for path, _, own in batch)
         packer.flush()
         found.update(zip(others, kept, strict=True))
     return [found[path] for path in paths]
@@ -56,12 +56,12 @@ class _Packer:
         self._waiting: dict[str, bytes] = {}
         self._size = 0
 
-    def add(self, digest: str, content: bytes) -> None:
-        """Keep a blob, now or at the next `flush`."""
-        if digest in self._waiting or self._blobs.size(digest) == len(content):
-            return
-        self._waiting[digest] = content
-        self._size += len(content)
+    def add(self, contents: Mapping[str, bytes]) -> None:
+        """Keep blobs, now or at the next `flush`."""
+        others = {digest: len(content) for digest, content in contents.items() if digest not in self._waiting}
+        for digest in self._blobs.lacking(others):
+            self._waiting[digest] = contents[digest]
+            self._size += others[digest]
         if self._size >= PACK:
             self.flush()
 
@@ -95,7 +95,7 @@ def _is_small(path: Path) -> bool:
 def _read(paths: Sequence[Path]) -> list[tuple[Path, bytes, FileEntry]]:
     found = []
     for path in paths:
-        with source(path) as (file, info):
-            content = b"".join(blocks(path, file, info))
+        with source(path) as (fd, info):
+            content = b"".join(blocks(path, fd, info))
         found.append((path, content, entry(of_bytes(content), info)))
     return found

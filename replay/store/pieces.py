@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,12 @@ class Pieces:
             self._refresh()
             parts = self._look_up(digest)
         return parts
+
+    def find_all(self, digests: Iterable[str]) -> dict[str, Parts]:
+        """Return the parts of those blobs that `find` would find, looking once for what is new. Raises StoreError."""
+        self._refresh()
+        found = {digest: self._look_up(digest) for digest in digests}
+        return {digest: parts for digest, parts in found.items() if parts is not None}
 
     def _look_up(self, digest: str) -> Parts | None:
         for table in self._known.values():
