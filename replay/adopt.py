@@ -17,12 +17,16 @@ from replay.record import PackageFinding
 
 @dataclass(frozen=True)
 class Platform:
-    """Base and packages of a job; of an adopted image also its variables and what was odd about its packages."""
+    """Base and packages of a job; of an adopted image also its variables and what was odd about its packages.
+
+    `notes` is what people should know of how the base was found.
+    """
 
     base: Base
     packages: PackageSet
     env: dict[str, str] = field(default_factory=dict)
     findings: tuple[PackageFinding, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def declared(self, config: Config) -> Config:
         """Return the declaration with the image's variables in it, behind those that the user declared."""

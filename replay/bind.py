@@ -8,13 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from replay import recipe
 from replay.adopt import Platform, existing, without
+from replay.bases import Declared, declared
 from replay.config import Config
 from replay.declared import Runtime
 from replay.engines.base import ImageEngine
-from replay.engines.warehouse import Carrier
-from replay.environment.base import Base
 from replay.environment.installed import installed
 from replay.environment.lock import lock, relock
 from replay.environment.packages import PackageSet
@@ -23,7 +21,7 @@ from replay.environment.selection import Selection
 from replay.errors import LockError
 from replay.execute import Order, Timings, Workbench, execute
 from replay.image import kept
-from replay.image.build import archived, image_of, warehouse_of
+from replay.image.build import image_of, warehouse_of
 from replay.layers.base import Context
 from replay.layers.data import DataLayer
 from replay.layers.model import ModelLayer
@@ -53,19 +51,21 @@ def bind(
     upgrade: bool = False,
     clock: str | None = None,
     keep_base: bool = False,
+    plain_http: bool = False,
     announce: Callable[[str], None] = silent,
 ) -> RunRecord:
     """Capture the project's state, execute its job and record the run.
 
     `command` replaces the declared command line; `upgrade` resolves the requirements anew; `clock` is the time
     the job shall read as it starts (UTC, ISO 8601), None for the real one; with `keep_base` the base's own layers
-    go into the store. `announce` is called with the state's id before the job starts; not where it asks services,
-    for then only its run tells. Raises every kind of ReplayError; whatever fails, earlier runs stay as they were.
+    go into the store; with `plain_http` a registry that the base is in is asked without TLS. `announce` is called
+    with the state's id before the job starts; not where it asks services, for then only its run tells. Raises every
+    kind of ReplayError; whatever fails, earlier runs stay as they were.
     """
     timings = Timings()
     bench = replace(bench, root=project.root)
     with timings.phase("lock"):
-        found = platform(bench, project, upgrade=upgrade)
+        found = platform(bench, project, upgrade=upgrade, plain_http=plain_http)
         if keep_base:
             kept.keep(image_of(found.base), warehouse_of(bench.engine), bench.store)
     with timings.phase("capture"):
@@ -95,7 +95,7 @@ def bind(
         odd = _smoke(bench, found)
     record = execute(bench, release, order, timings)
     changed = tuple(path for path, mark in _marks(project.root, release).items() if mark != before[path])
-    more = {"changed_inputs": changed, "packages": found.findings, "findings": (*record.findings, *odd)}
+    more = {"changed_inputs": changed, "packages": found.findings, "findings": (*found.notes, *record.findings, *odd)}
     record = record.model_copy(update=more)
     bench.store.add_run(record)
     return record
@@ -112,12 +112,13 @@ def _smoke(bench: Workbench, found: Platform) -> tuple[str, ...]:
     return odd
 
 
-def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Platform:
-    """Return what the job will run on. Raises BaseMissing, LockError, EngineError."""
+def platform(bench: Workbench, project: Project, *, upgrade: bool = False, plain_http: bool = False) -> Platform:
+    """Return what the job will run on. Raises BaseMissing, LockError, EngineError, RegistryError."""
     runtime = project.config.runtime
     if runtime.adopts and isinstance(bench.engine, ImageEngine):
         return existing(bench, bench.engine, project.root, project.config)
-    base = _base(bench, project)
+    ground = _base(bench, project, plain_http)
+    base = ground.base
     interpreter = bench.engine.interpreter(base)
     if bench.engine.name == "here":
         found = installed(interpreter, bench.store, bench.progress)
@@ -142,21 +143,17 @@ def platform(bench: Workbench, project: Project, *, upgrade: bool = False) -> Pl
         progress=bench.progress,
         workshop=EngineWorkshop(bench.engine, base, bench.store, bench.progress),
     )
-    return Platform(base, locked)
+    return Platform(base, locked, notes=ground.findings)
 
 
-def _base(bench: Workbench, project: Project) -> Base:
-    """Return the declared base: an image the engine knows by name, one in an archive of the project, or a recipe's."""
-    name, python = project.config.runtime.base or "", project.config.runtime.python
-    if name.startswith(recipe.PREFIX) and isinstance(bench.engine, Carrier):
-        bench.progress(f"the base {name}, from its recipe")
-        return bench.engine.base(recipe.load(name), python).model_copy(update={"reference": name})
-    if name.endswith(".tar") and isinstance(bench.engine, Carrier):
-        return archived(bench.engine, project.root / name, python, name, bench.store)
-    return bench.engine.base(name, python)
+def _base(bench: Workbench, project: Project, plain_http: bool) -> Declared:
+    runtime = project.config.runtime
+    return declared(bench, project.root, runtime.base or "", runtime.python, plain=plain_http)
 
 
-def pin(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[PackageSet | None, PackageSet]:
+def pin(
+    bench: Workbench, project: Project, *, upgrade: bool = False, plain_http: bool = False
+) -> tuple[PackageSet | None, PackageSet]:
     """Write `replay.lock`; return the packages it held before (None: there was none) and those it holds now.
 
     Raises what `platform` raises; then the file stays as it was.
@@ -168,7 +165,7 @@ def pin(bench: Workbench, project: Project, *, upgrade: bool = False) -> tuple[P
             cause="replay.toml declares no [runtime] requirements",
             do='declare them: requirements = "requirements.txt"',
         )
-    base = _base(bench, project)
+    base = _base(bench, project, plain_http).base
     return relock(
         project.root / runtime.requirements,
         project.root / FILE,

@@ -47,7 +47,9 @@ class Runtime(Table):
     """`[runtime]`: what the job runs on."""
 
     base: str | None = Field(
-        None, description='"python:3.11-slim", its archive "base.tar", or a recipe "images/bookworm"'
+        None,
+        description='"python:3.11-slim" of the engine, "registry.example/team/python@sha256:…" (or a tag) of a '
+        'registry, an archive "base.tar", or a recipe "images/bookworm"',
     )
     image: str | None = Field(None, description="an existing image to take as it is, with the packages in it")
     dockerfile: str | None = Field(None, description="a Dockerfile to build and take as it is")

@@ -29,6 +29,7 @@ STOREYS = [
     {"workspace", "workshop", "smoke"},
     {"image", "registry", "recipe"},
     {"execute"},
+    {"bases"},
     {"adopt", "bind", "rerun", "history"},
     {"bisect"},
     {"report", "scenario", "schemas"},

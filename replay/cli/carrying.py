@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from replay.registry.reference import Reference
     from replay.store.base import Store
 
-PlainHttp = Annotated[
-    bool, typer.Option("--plain-http", help="Without TLS; a registry on this machine is always asked so.")
-]
 GIB = 1 << 30
 
 
@@ -29,7 +26,7 @@ def push(
         bool, typer.Option("--without-data", help="Leave out what the job was fed, and so its run, log and outputs.")
     ] = False,
     keep_base: options.KeepBase = False,
-    plain_http: PlainHttp = False,
+    plain_http: options.PlainHttp = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:
@@ -83,7 +80,7 @@ def pull(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Take the name even where it is in use here.")] = False,
     max_size: Annotated[int, typer.Option("--max-size", min=1, help="The most to fetch, in GiB.")] = 64,
-    plain_http: PlainHttp = False,
+    plain_http: options.PlainHttp = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> None:

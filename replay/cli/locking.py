@@ -15,6 +15,7 @@ def lock(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Take the newest versions the requirements allow.")
     ] = False,
+    plain_http: options.PlainHttp = False,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -31,7 +32,7 @@ def lock(
 
     session = Session(store, engine.choice)
     project = session.project()
-    before, after = pin(session.binding(project, here=False), project, upgrade=upgrade)
+    before, after = pin(session.binding(project, here=False), project, upgrade=upgrade, plain_http=plain_http)
     moved = changes(before, after)
     document = {
         "file": str(project.root / FILE),

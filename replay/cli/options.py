@@ -113,6 +113,10 @@ Budget = Annotated[
 ]
 KeepBase = Annotated[bool, typer.Option("--keep-base", help="Keep the base image's own layers in the store, too.")]
 
+PlainHttp = Annotated[
+    bool, typer.Option("--plain-http", help="Without TLS; a registry on this machine is always asked so.")
+]
+
 
 def enough(noise: int) -> int:
     """Return how often to repeat. Raises ConfigError for once: one run differs from nothing."""

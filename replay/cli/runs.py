@@ -25,6 +25,7 @@ def run(
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Resolve the requirements anew.")] = False,
     clock: options.RunClock = "now",
     keep_base: options.KeepBase = False,
+    plain_http: options.PlainHttp = False,
     engine: options.Engine = options.EngineName.auto,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -55,6 +56,7 @@ def run(
         upgrade=upgrade,
         clock=at,
         keep_base=keep_base,
+        plain_http=plain_http,
         announce=lambda state: progress(f"state {short(state)} bound; running {project.config.job.name} …"),
     )
     if tag:

@@ -66,10 +66,26 @@ class Warehouse:
             said = self._connect().info()
         return str(said.get("ID") or said.get("Name") or "")
 
+    def architecture(self) -> str:
+        """Return what kind of machine this engine runs images for, as images say it (`amd64`). Raises EngineError."""
+        with engine_errors("(none)"):
+            return str(self._connect().version().get("Arch", ""))
+
     def by_manifest(self) -> bool:
         """Whether images are named by their manifest here: none can be put in or taken out byte for byte."""
         with engine_errors("(none)"):
             return by_manifest(self._connect().info())
+
+    def known(self, name: str) -> str | None:
+        """Return the id of the image of a name, None where none is here. Raises EngineError."""
+        from docker.errors import ImageNotFound
+
+        with engine_errors(name):
+            try:
+                found = self._connect().inspect_image(name)  # type: ignore[no-untyped-call]
+            except ImageNotFound:
+                return None
+        return "sha256:" + str(found["Id"]).removeprefix("sha256:")
 
     def describe(self, image: str) -> BaseImage:
         """Return what an image built on this one takes over. Raises BaseMissing."""
@@ -85,14 +101,7 @@ class Warehouse:
 
     def has(self, image: str) -> bool:
         """Whether an image is here, by id or name. Raises EngineError."""
-        from docker.errors import ImageNotFound
-
-        with engine_errors(image):
-            try:
-                self._connect().inspect_image(image)  # type: ignore[no-untyped-call]
-            except ImageNotFound:
-                return False
-        return True
+        return self.known(image) is not None
 
     def named(self, repository: str) -> list[str]:
         """Return the names of the images `REPOSITORY:…` that are here. Raises EngineError."""

@@ -65,7 +65,7 @@ def rebuildable(packages: PackageSet) -> None:
 def provide(engine: Engine, base: Base, store: Store) -> None:
     """See to it that an engine can run a base: one that is gone and was kept is given back. Raises BaseMissing."""
     if base.image and isinstance(engine, Carrier) and is_kept(base.image, store):
-        kept.give_back(base.image, f"replay-kept:{short(base.image)}", engine.warehouse, store)
+        kept.give_back(base.image, engine.warehouse, store)
     engine.require(base)
 
 
@@ -75,7 +75,7 @@ def archived(engine: Engine, path: Path, python: str | None, name: str, store: S
     Raises BaseMissing, EngineError, StoreError.
     """
     image = kept.from_archive(path, store)
-    kept.give_back(image, f"replay-kept:{short(image)}", warehouse_of(engine), store)
+    kept.give_back(image, warehouse_of(engine), store)
     return engine.base(image, python).model_copy(update={"reference": name})
 
 

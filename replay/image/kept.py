@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from replay.digest import canonical, of_bytes, of_file
+from replay.digest import canonical, of_bytes, of_file, short
 from replay.engines.warehouse import Warehouse, saved_image, unpack_saved
 from replay.environment.kept import describe, is_kept
 from replay.errors import BaseMissing
@@ -56,14 +56,25 @@ def from_archive(path: Path, store: Store) -> str:
     return image
 
 
-def give_back(image: str, reference: str, warehouse: Warehouse, store: Store) -> None:
-    """Load a kept base into an engine that lacks it, under `reference`. Raises Refused, NotFound, CorruptBlob."""
+def give_back(image: str, warehouse: Warehouse, store: Store) -> None:
+    """Load a kept base into an engine that lacks it. Raises Refused, NotFound, CorruptBlob."""
     if warehouse.has(image):
         return
     layers = describe(image, store).layers
-    blobs = [file_blob(image, store.path(image)), *base_blobs({one: store.path(one) for one in layers})]
-    with storing("read a kept base"):
-        warehouse.load(archive([*blobs, docker_index(image, layers, reference)]), image)
+    files = {one: store.path(one) for one in layers}
+    send(image, store.path(image), layers, files, f"replay-kept:{short(image)}", warehouse)
+
+
+def send(
+    image: str, config: Path, layers: tuple[str, ...], files: Mapping[str, Path], name: str, warehouse: Warehouse
+) -> None:
+    """Load a base into an engine under a name; `files` are its layers' archives by digest.
+
+    Raises Refused, StoreError.
+    """
+    blobs = [file_blob(image, config), *base_blobs(files)]
+    with storing("read a base"):
+        warehouse.load(archive([*blobs, docker_index(image, layers, name)]), image)
 
 
 @contextmanager

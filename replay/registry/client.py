@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,14 +64,17 @@ class Repository:
             raise _other(self.where.host, digest)
         return data
 
-    def manifest(self) -> bytes:
-        """Return the manifest that the reference names. Raises RegistryError."""
-        wanted = self.where.digest or self.where.tag
-        address = f"{self._root}/manifests/{wanted}"
-        with self._asked(address, {200}, {"Accept": MANIFEST_TYPE}) as answer:
+    def manifest(self, digest: str | None = None, kinds: Sequence[str] = (MANIFEST_TYPE,)) -> bytes:
+        """Return the manifest of a digest, by default that which the reference names; `kinds` are media types to take.
+
+        Raises RegistryError.
+        """
+        digest = digest or self.where.digest
+        address = f"{self._root}/manifests/{digest or self.where.tag}"
+        with self._asked(address, {200}, {"Accept": ", ".join(kinds)}) as answer:
             data = limited(answer, MOST_MANIFEST)
-        if self.where.digest and of_bytes(data) != self.where.digest:
-            raise _other(self.where.host, self.where.digest)
+        if digest and of_bytes(data) != digest:
+            raise _other(self.where.host, digest)
         return data
 
     def tagged(self, tag: str) -> str | None:
@@ -107,5 +110,5 @@ def _other(host: str, digest: str) -> RegistryError:
     return RegistryError(
         f"{host} gave other bytes than {digest} has",
         cause="the transfer broke off, the registry is damaged, or somebody tampered with it",
-        do="repeat it; if it stays so, do not use this state and ask whoever pushed it",
+        do="repeat it; if it stays so, do not use it and ask whoever pushed it",
     )

@@ -149,7 +149,7 @@ def answering(host: str) -> Iterator[None]:
         raise RegistryError(
             f"{host} did not answer, or stopped in between ({type(error).__name__})",
             cause="the network, a proxy or the registry is down, or the name is misspelt",
-            do="check the name and the network, then repeat: what was carried already is not carried again",
+            do="check the name and the network, then repeat: what of a state was carried is not carried again",
         ) from None
 
 

@@ -221,7 +221,7 @@ class Puller:
         folder = self._store.scratch("pull")
         try:
             with storing("fetch a state"):
-                _room(folder, sum(blobs_.values()))
+                room(folder, sum(blobs_.values()), "the state")
             self._progress(f"fetching {len(blobs_)} blobs, {sum(blobs_.values())} bytes")
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 try:
@@ -271,11 +271,12 @@ def _free(tag: str, target: Resolved, store: Store, force: bool) -> None:
     )
 
 
-def _room(folder: Path, size: int) -> None:
+def room(folder: Path, size: int, what: str) -> None:
+    """Raise StoreError where `size` bytes do not fit where a folder is; `what` is what people call it."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise StoreError(
-            f"the state has {size} bytes, and {free} are free where the store is",
+            f"{what} has {size} bytes, and {free} are free where the store is",
             cause="the disk is too full for it",
             do="free some space (`replay gc`), or name another store with --store",
         )
