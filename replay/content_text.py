@@ -140,7 +140,7 @@ def read_jsonl(source: pa.Buffer, name: str) -> pa.Table:
         table.validate(full=True)
         return table.rename_columns(table.column_names)  # raises where a name is not UTF-8
     except (pa.ArrowException, UnicodeDecodeError):  # fields of mixed types, or a line that is wrong: Python names it
-        return records_table(list(_json_lines(source.to_pybytes(), name)))
+        return records_table(list(json_lines(source.to_pybytes(), name)))
 
 
 def records_table(records: list[dict[str, Any]]) -> pa.Table:
@@ -183,7 +183,8 @@ def _array(values: list[Any]) -> pa.Array:
     return pa.array([None if value is None else json.dumps(value, sort_keys=True) for value in values], pa.string())
 
 
-def _json_lines(data: bytes, name: str) -> Iterator[dict[str, Any]]:
+def json_lines(data: bytes, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of JSON Lines. Raises CompareError naming the line: no JSON, no object, a field twice."""
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             value = parse_json(line, f"{name}, line {number}")

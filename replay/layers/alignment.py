@@ -17,8 +17,8 @@ def align(good: Sequence[pa.Array], bad: Sequence[pa.Array], rows: tuple[int, in
     """Return for every row of `good` its row in `bad` (int64, null where there is none); None where they do not align.
 
     `good` and `bad` are the key's columns, `rows` how many rows there are. A repeated key is told apart by its
-    occurrence. Keys that were written anew (`007` as `7`, `1` as `1.0`) are matched by what they say. Without a
-    key, rows are matched by position where there are equally many.
+    occurrence. Keys that were written anew (`007` as `7`, `1` as `1.0`, `"7"` as `7`) are matched by what they say.
+    Without a key, rows are matched by position where there are equally many.
     """
     import pyarrow as pa
 
@@ -74,6 +74,7 @@ def _texts(columns: Sequence[pa.Array], plain: bool) -> pa.Array:
 
     texts = [pc.fill_null(column.cast(pa.large_string()), "\x00") for column in columns]
     if plain:
+        texts = [pc.replace_substring_regex(text, r'^"(.*)"$', r"\1") for text in texts]
         texts = [pc.utf8_lower(pc.utf8_trim_whitespace(text)) for text in texts]
         texts = [pc.replace_substring_regex(text, r"^0+(\d)", r"\1") for text in texts]
         texts = [pc.replace_substring_regex(text, r"^(\d+)\.0+$", r"\1") for text in texts]

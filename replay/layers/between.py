@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,17 @@ from replay.layers.moved import detailed
 from replay.layers.moved import moved as told
 from replay.layers.sheet import Sheet
 from replay.state import Change
+from replay.store.refs import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+LAYOUT: dict[str, Callable[[str], str]] = {
+    "line end": lambda end: "line ends CR LF" if end == "\r\n" else "line ends LF",
+    "separators": lambda text: f"separators {text!r}",
+    "container": lambda kind: f"an Arrow {kind}",
+}
+"""How a file is written beyond what its contract says, in words, by what its sheet's dialect calls it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Comparison:
         """Return the changes with what they require, and the hybrid that can take any of them."""
         good, bad = self.sheets
         listed = {change.name: change for change in contract_changes(self.name, *self.contracts)}
-        listed |= self._line_ends(listed)
+        listed |= self._layout(listed)
         prefix = f"schema/{self.name}"
         pairings, values = [], []
         for pair in self.pairs:
@@ -115,10 +123,20 @@ class Comparison:
             twice = f", {self.repeated:,} of a key that is there already" if self.repeated else ""
             came = pc.is_null(inverse(self.partner, bad))
             where = [self._where(1, came), self._where(0, pc.is_null(self.partner))]
-            after = f"{bad:,} rows ({added:,} added{twice}{where[0]}, {removed:,} removed{where[1]})"
+            after = f"{bad:,} rows ({added:,} added{twice}{where[0]}, {removed:,} removed{where[1]}){self._files()}"
             yield Change(name=name, before=f"{good:,} rows", after=after)
         elif not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
             yield Change(name=name, before=f"{good:,} rows", after="the same rows in another order")
+        elif self.sheets[0].parts != self.sheets[1].parts:
+            yield Change(name=name, before=f"{good:,} rows", after=f"the same rows in other files{self._files()}")
+
+    def _files(self) -> str:
+        """Say which files of a folder are gone and which came, "" where they are the same or there is no folder."""
+        good, bad = ([path for path, _ in side.parts] for side in self.sheets)
+        sides = (("without", good, bad), ("with", bad, good))
+        found = [(word, [path for path in own if path not in other]) for word, own, other in sides]
+        told = [f"{word} {shown(own[0])}{_and_more(own)}" for word, own in found if own]
+        return ": " + ", ".join(told) if told else ""
 
     def _where(self, side: int, mask: pa.Array) -> str:
         """Name the column and value in which rows that only one side has lie, "" where none tells them apart."""
@@ -137,12 +155,16 @@ class Comparison:
         )
         return f", {found.words}" if found else ""
 
-    def _line_ends(self, listed: dict[str, Change]) -> dict[str, Change]:
-        ends = [side.dialect.get("line end") for side in self.sheets]
+    def _layout(self, listed: dict[str, Change]) -> dict[str, Change]:
+        """Return the change of how the file is written, where that differs and the contract has no word for it."""
         name = f"schema/{self.name}/format"
-        if ends[0] == ends[1] or name in listed:
+        if name in listed:
             return {}
-        before, after = ("line ends CR LF" if end == "\r\n" else "line ends LF" for end in ends)
+        good, bad = ([told(side.dialect.get(what, "")) for what, told in LAYOUT.items()] for side in self.sheets)
+        differ = [place for place, both in enumerate(zip(good, bad, strict=True)) if both[0] != both[1]]
+        if not differ:
+            return {}
+        before, after = (", ".join(side[place] for place in differ) for side in (good, bad))
         return {name: Change(name=name, before=before, after=after)}
 
     def _only(self, listed: dict[str, Change], what: str, side: int) -> dict[str, int]:
@@ -178,6 +200,10 @@ class Comparison:
                 needs[name].add(hybrid.rows)
         for change in found:
             yield change.model_copy(update={"requires": tuple(sorted(needs[change.name] - {change.name}))})
+
+
+def _and_more(files: Sequence[str]) -> str:
+    return f" and {len(files) - 1} more" if len(files) > 1 else ""
 
 
 def _backed(hybrid: Hybrid) -> set[str]:

@@ -75,6 +75,7 @@ class Hybrid:
             names=tuple(name for name, _, _ in chosen),
             columns=tuple(column for _, column, _ in chosen),
             types=types,
+            parts=(self.bad if self.rows in taken else self.good).parts,
         )
 
     def _paired(

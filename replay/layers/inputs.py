@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replay.errors import InputError
-from replay.layers import sheet
+from replay.layers import sheets
 from replay.layers.alignment import align, repeated
 from replay.layers.between import Between, Comparison
 from replay.layers.contract import Contract
@@ -16,7 +16,7 @@ from replay.layers.contract_changes import Partners, contract_changes, partners
 from replay.layers.data import DataLayer, Snapshot, content, swapped
 from replay.layers.hybrid import Hybrid
 from replay.layers.moved import shifts
-from replay.layers.schema import SchemaLayer, contract_of
+from replay.layers.schema import SchemaLayer, contract_of, table_parts
 from replay.layers.sheet import Sheet
 from replay.state import Change, FileEntry
 from replay.store.base import Store
@@ -75,15 +75,21 @@ def _mixed(name: str, good: Views, hybrid: Hybrid, taken: frozenset[str], store:
     snapshot = good.data.sources[name]
     if snapshot is None:
         raise AssertionError("a hybrid is made of two snapshots")
+    table = hybrid.mix(taken)
     try:
-        entry: FileEntry = store.put(sheet.written(hybrid.mix(taken)))
+        files: dict[str, FileEntry] = {
+            path: store.put(data) for path, data in sheets.written(table, next(iter(snapshot.files))).items()
+        }
     except pa.ArrowException as error:
         raise InputError(
             f"a mix of both versions of {name} cannot be written: {str(error).splitlines()[0][:200]}",
             cause="its cells do not fit into one stored type",
             do="nothing; this mix is left out of the search",
         ) from None
-    return snapshot.model_copy(update={"files": dict.fromkeys(snapshot.files, entry), "reference": None})
+    if snapshot.kind == "folder":
+        own = table_parts(snapshot)
+        files |= {path: entry for path, entry in snapshot.files.items() if path not in own}
+    return snapshot.model_copy(update={"files": dict(sorted(files.items())), "reference": None})
 
 
 _known: OrderedDict[tuple[str, ...], Between] = OrderedDict()
@@ -154,22 +160,30 @@ def _sheets(
     snapshots: tuple[Snapshot, Snapshot], contracts: tuple[Contract, Contract], store: Store
 ) -> tuple[Sheet, Sheet] | None:
     good, bad = snapshots
-    same = (good.kind, good.path) == (bad.kind, bad.path) and good.kind == "file"
+    same = (good.kind, good.path) == (bad.kind, bad.path)
     formats = {contract.format for contract in contracts}
-    if not same or len(formats) != 1 or not formats <= sheet.MIXABLE or any(c.columns is None for c in contracts):
+    if not same or len(formats) != 1 or not formats <= sheets.LARGEST.keys():
         return None
-    found = []
-    for snapshot, contract in zip(snapshots, contracts, strict=True):
-        ((path, entry),) = snapshot.files.items()
-        if entry.size > sheet.LARGEST or not store.holds(entry.blob):
-            return None
-        try:
-            found.append(sheet.read(store.path(entry.blob), path, contract.dialect))
-        except InputError:
-            return None
-        if len(found[-1].columns) != len(contract.columns or ()):
-            return None
-    return found[0], found[1]
+    found = [_sheet(*side, store) for side in zip(snapshots, contracts, strict=True)]
+    return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+
+def _sheet(snapshot: Snapshot, contract: Contract, store: Store) -> Sheet | None:
+    """Return a snapshot's table cell by cell; None where it is too large, or not to be taken apart."""
+    folder = snapshot.kind == "folder"
+    if folder and snapshot.reference is not None:  # a table of versions: its log counts its files' rows and bytes
+        return None
+    files = table_parts(snapshot)
+    if sum(entry.size for entry in files.values()) > sheets.LARGEST[contract.format]:
+        return None
+    if contract.columns is None or not all(store.holds(entry.blob) for entry in files.values()):
+        return None
+    try:
+        found = {path: sheets.read(store.path(entry.blob), path, contract.dialect) for path, entry in files.items()}
+    except InputError:
+        return None
+    table = sheets.joined(found) if folder else next(iter(found.values()))
+    return table if table is not None and len(table.columns) == len(contract.columns) else None
 
 
 def _keys(

@@ -19,7 +19,7 @@ from replay.store.base import Store
 from replay.store.files import storing, write_whole
 from replay.store.refs import shown
 
-INFERENCE = 1
+INFERENCE = 2
 """Raise this with every change to what a profile holds: profiles are cached by file and by this number."""
 
 
@@ -68,8 +68,7 @@ def contract_of(snapshot: Snapshot, store: Store) -> Contract:
     if snapshot.kind == "file":
         ((path, entry),) = snapshot.files.items()
         return concluded(_profile(path, entry, store))
-    own = snapshot.files if snapshot.reference is None else snapshot.reference.parts  # of a table, less its log
-    parts = {path: snapshot.files[path] for path in own if PurePosixPath(path).name[0] not in "._"}
+    parts = table_parts(snapshot)
     formats = {format_of(path)[0] for path in parts}
     if len(formats) != 1 or not formats <= TABLES:
         return Contract(format="folder")
@@ -81,6 +80,14 @@ def contract_of(snapshot: Snapshot, store: Store) -> Contract:
             return Contract(format="opaque", problem=f"{inside}: {profile.problem}")
         profiles.append(profile)
     return concluded(merged(profiles))
+
+
+def table_parts(snapshot: Snapshot) -> dict[str, FileEntry]:
+    """Return the files of a snapshot that hold its rows: not the log of a table, nor markers such as `_SUCCESS`."""
+    if snapshot.kind == "file":
+        return snapshot.files
+    own = snapshot.files if snapshot.reference is None else snapshot.reference.parts
+    return {path: snapshot.files[path] for path in own if PurePosixPath(path).name[0] not in "._"}
 
 
 def _profile(path: str, entry: FileEntry, store: Store) -> Profile:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from replay.content_text import json_lines, records_table
+from replay.errors import CompareError
 from replay.layers.delimited import profile_csv
 from replay.layers.profile import Profile, Tally, broken, distinct_names
 
@@ -98,9 +100,21 @@ def _profile_jsonl(file: Path, compression: str | None) -> Profile:
     import pyarrow as pa
     import pyarrow.json as pj
 
-    with pa.input_stream(str(file), compression=compression) as source:
-        table = pj.read_json(source)
+    try:
+        with pa.input_stream(str(file), compression=compression) as source:
+            table = pj.read_json(source)
+    except pa.ArrowInvalid:  # fields of mixed types: the slow reader takes their JSON texts
+        with pa.input_stream(str(file), compression=compression) as source:
+            table = _mixed_lines(source.read())
     return _profile_batches("jsonl", table.schema, table.to_batches())
+
+
+def _mixed_lines(data: bytes) -> Any:
+    """Return lines as a table; a field whose values have no common type is text. Raises ValueError: no JSON Lines."""
+    try:
+        return records_table(list(json_lines(data, "")))
+    except CompareError as error:
+        raise ValueError(error.what) from None
 
 
 def _profile_json(file: Path) -> Profile:
