@@ -12,7 +12,7 @@ from typing import Literal
 from replay.declared import Source
 from replay.digest import of_bytes
 from replay.errors import ConfigError, InputError
-from replay.layers.base import Context, Layer, Workspace
+from replay.layers.base import Context, Mixable, Workspace
 from replay.layers.files import readable, walk
 from replay.layers.service import relation_changes, service_blobs, service_changes
 from replay.references.base import Ground, Origin, Refused
@@ -58,7 +58,7 @@ class AccessLayer(Document):
     services: dict[str, Service] = {}
 
 
-class Access(Layer[AccessLayer]):
+class Access(Mixable[AccessLayer]):
     """Who may read what."""
 
     name = "access"

@@ -94,6 +94,19 @@ class Layer(ABC, Generic[D]):
         """Return the layer as it is now; contents go into the store. Raises InputError or ConfigError."""
 
     @abstractmethod
+    def materialise(self, layer: D, workspace: Workspace) -> None:
+        """Add to `workspace` what this layer decides about a run."""
+
+    def blobs(self, layer: D) -> Iterator[BlobRef]:
+        """Yield the blobs the layer's document refers to (none, unless it says otherwise)."""
+        del layer
+        yield from ()
+
+
+class Mixable(Layer[D]):
+    """A layer that is mixed by itself. Schema and data are not: see `replay.layers.inputs`."""
+
+    @abstractmethod
     def changes(self, good: D, bad: D, store: Store) -> list[Change]:
         """Return how two differ, smallest steps, in the order in which reports name them.
 
@@ -107,12 +120,3 @@ class Layer(ABC, Generic[D]):
         With no change taken it is `good`, with all of them `bad`. Content that stands in neither (half of a
         file's hunks, one column of a table) is made and kept in `store`: a mix is a state like any other.
         """
-
-    @abstractmethod
-    def materialise(self, layer: D, workspace: Workspace) -> None:
-        """Add to `workspace` what this layer decides about a run."""
-
-    def blobs(self, layer: D) -> Iterator[BlobRef]:
-        """Yield the blobs the layer's document refers to (none, unless it says otherwise)."""
-        del layer
-        yield from ()

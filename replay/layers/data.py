@@ -13,7 +13,7 @@ from replay.layers.base import Context, Layer, Workspace
 from replay.layers.files import file_blobs, keep, walk
 from replay.references.base import TABLES, Reference
 from replay.state import Change, Document, FileEntry
-from replay.store.base import BlobRef, Store
+from replay.store.base import BlobRef
 from replay.store.refs import shown
 
 
@@ -65,21 +65,6 @@ class Data(Layer[DataLayer]):
                 entries = keep(context.root, files, context.store)
                 sources[name] = Snapshot(path=source.path, key=source.keys, kind=answer.kind, files=entries)
         return DataLayer(sources=sources)
-
-    def changes(self, good: DataLayer, bad: DataLayer, store: Store) -> list[Change]:
-        """List the sources whose content differs. One that a side could not observe is access's to tell."""
-        names = sorted(good.sources.keys() | bad.sources.keys())
-        return [change for name in names for change in swapped(name, good, bad)]
-
-    def mix(self, good: DataLayer, bad: DataLayer, taken: frozenset[str], store: Store) -> DataLayer:
-        """Return good's snapshots, or all of bad's where anything is taken: inputs are swapped whole.
-
-        A source that the chosen side could not observe comes from the other: whether the job sees it is the
-        access layer's decision, and without this a mix that grants it would have nothing to give.
-        """
-        chosen, other = (bad, good) if taken else (good, bad)
-        names = sorted(chosen.sources)
-        return DataLayer(sources={name: chosen.sources[name] or other.sources.get(name) for name in names})
 
     def materialise(self, layer: DataLayer, workspace: Workspace) -> None:
         """Put every snapshot's files where the job looks for them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.layers.base import Context, Layer, Workspace
+from replay.layers.base import Context, Mixable, Workspace
 from replay.layers.files import differing, file_blobs, file_changes, keep, mix_files
 from replay.layers.pipeline import declared_files
 from replay.state import Change, Document, FileEntry
@@ -18,7 +18,7 @@ class ModelLayer(Document):
     folders: tuple[str, ...] = ()
 
 
-class Model(Layer[ModelLayer]):
+class Model(Mixable[ModelLayer]):
     """What was learned."""
 
     name = "model"

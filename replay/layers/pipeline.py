@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from replay.errors import InputError
-from replay.layers.base import Context, Layer, Workspace
+from replay.layers.base import Context, Mixable, Workspace
 from replay.layers.bonds import Piece, bonds, pieces
 from replay.layers.files import differing, file_blobs, file_changes, keep, mix_files, walk
 from replay.state import Change, Document, FileEntry
@@ -24,7 +24,7 @@ class PipelineLayer(Document):
     folders: tuple[str, ...] = ()
 
 
-class Pipeline(Layer[PipelineLayer]):
+class Pipeline(Mixable[PipelineLayer]):
     """What computes."""
 
     name = "pipeline"

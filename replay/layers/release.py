@@ -14,7 +14,7 @@ from replay.environment import kept
 from replay.errors import StoreError
 from replay.layers import inputs
 from replay.layers.access import Access
-from replay.layers.base import Context, Layer, Workspace
+from replay.layers.base import Context, Layer, Mixable, Workspace
 from replay.layers.data import Data, DataLayer, referring
 from replay.layers.follow import folded, following
 from replay.layers.model import Model
@@ -26,9 +26,10 @@ from replay.references.pin import Standing, ready, standing
 from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
 from replay.store.base import BlobRef, Store
 
-REGISTRY: dict[str, Layer[Any]] = {
-    layer.name: layer for layer in (Schema(), Data(), Pipeline(), Model(), Runtime(), Access())
-}
+MIXED: dict[str, Mixable[Any]] = {layer.name: layer for layer in (Pipeline(), Model(), Runtime(), Access())}
+"""The layers that are mixed one by one; the others are the inputs."""
+
+REGISTRY: dict[str, Layer[Any]] = {"schema": Schema(), "data": Data(), **MIXED}
 CAPTURE_ORDER = ("access", "data", "schema", "pipeline", "model", "runtime")
 """Access is asked first, data reads what access granted, schema describes what data kept."""
 
@@ -109,10 +110,10 @@ def _between(good: Release, bad: Release, store: Store) -> tuple[list[Change], d
     found: list[Change] = []
     if any(good.layers[name] != bad.layers[name] for name in INPUTS):
         found.extend(inputs.changes(_views(good), _views(bad), store))
-    for name in LAYERS:
-        if name not in (*INPUTS, "access") and good.layers[name] != bad.layers[name]:
-            found.extend(REGISTRY[name].changes(good.layers[name], bad.layers[name], store))
-    access = REGISTRY["access"].changes(good.layers["access"], bad.layers["access"], store)
+    for name in MIXED:
+        if name != "access" and good.layers[name] != bad.layers[name]:
+            found.extend(MIXED[name].changes(good.layers[name], bad.layers[name], store))
+    access = MIXED["access"].changes(good.layers["access"], bad.layers["access"], store)
     told = [change for change in access if change.layer == "access"]
     follows = following(told, [change for change in found if change.layer in INPUTS])
     # What a service answered is told as data by the access layer, which keeps it.
@@ -176,12 +177,11 @@ class Pair:
         taken |= {name for name, cause in self._found[1].items() if cause in taken}
         views = inputs.mix(_views(self.good), _views(self.bad), taken, self.store)
         layers: dict[str, Document] = {"schema": views.schema, "data": views.data}
-        for name in LAYERS:
-            if name not in INPUTS:
-                # What a service answered is told as data where access did not change; the access layer keeps it.
-                together = ("access", "data") if name == "access" else (name,)
-                own = frozenset(change for change in taken if Change(name=change).layer in together)
-                layers[name] = REGISTRY[name].mix(self.good.layers[name], self.bad.layers[name], own, self.store)
+        for name, layer in MIXED.items():
+            # What a service answered is told as data where access did not change; the access layer keeps it.
+            together = ("access", "data") if name == "access" else (name,)
+            own = frozenset(change for change in taken if Change(name=change).layer in together)
+            layers[name] = layer.mix(self.good.layers[name], self.bad.layers[name], own, self.store)
         return Release(job=self.good.job, outputs=self.good.outputs, layers=layers)
 
 

@@ -10,7 +10,7 @@ from replay.environment.base import Base
 from replay.environment.contents import differing as differing_paths
 from replay.environment.likeness import differing as differing_files
 from replay.environment.packages import PackageSet, Wheel
-from replay.layers.base import Context, Layer, Workspace
+from replay.layers.base import Context, Mixable, Workspace
 from replay.layers.requirements import implications, universal
 from replay.state import Change, Document
 from replay.store.base import BlobRef, Store
@@ -35,7 +35,7 @@ class RuntimeLayer(Document):
     secrets: tuple[str, ...] = ()
 
 
-class Runtime(Layer[RuntimeLayer]):
+class Runtime(Mixable[RuntimeLayer]):
     """What carries the job."""
 
     name = "runtime"

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from replay.digest import of_bytes
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.contract import Contract, concluded
-from replay.layers.contract_changes import contract_changes
 from replay.layers.data import DataLayer, Snapshot
 from replay.layers.profile import Profile, merged
 from replay.layers.tabular import TABLES, format_of, profile_file
-from replay.state import Change, Document, FileEntry
+from replay.state import Document, FileEntry
 from replay.store.base import Store
 from replay.store.files import storing, write_whole
 from replay.store.refs import shown
@@ -40,24 +39,6 @@ class Schema(Layer[SchemaLayer]):
         data = cast("DataLayer", context.done["data"])
         sources = {name: snapshot and contract_of(snapshot, context.store) for name, snapshot in data.sources.items()}
         return SchemaLayer(sources=sources)
-
-    def changes(self, good: SchemaLayer, bad: SchemaLayer, store: Store) -> list[Change]:
-        """List what changed in the contract of each source that both sides observed."""
-        found = []
-        for name in sorted(good.sources.keys() & bad.sources.keys()):
-            found.extend(contract_changes(name, good.sources[name], bad.sources[name]))
-        return found
-
-    def mix(self, good: SchemaLayer, bad: SchemaLayer, taken: frozenset[str], store: Store) -> SchemaLayer:
-        """Return good's contracts, or all of bad's where anything is taken.
-
-        Schema and data are two views of one snapshot and are swapped together, so the caller gives both
-        layers the same answer; as in the data layer, a source that the chosen side could not observe comes
-        from the other.
-        """
-        chosen, other = (bad, good) if taken else (good, bad)
-        names = sorted(chosen.sources)
-        return SchemaLayer(sources={name: chosen.sources[name] or other.sources.get(name) for name in names})
 
     def materialise(self, layer: SchemaLayer, workspace: Workspace) -> None:
         """Add nothing: a contract describes the files that the data layer places."""

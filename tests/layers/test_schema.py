@@ -14,8 +14,10 @@ from replay.environment.base import Base
 from replay.environment.packages import PackageSet
 from replay.layers.base import Context, Workspace
 from replay.layers.contract import Contract
+from replay.layers.contract_changes import contract_changes
 from replay.layers.data import DataLayer, Snapshot
 from replay.layers.schema import Schema, SchemaLayer
+from replay.state import Change
 from replay.store.folder import FolderStore
 
 CONFIG = Config.model_validate({"job": {"name": "churn", "command": ["true"]}, "outputs": {"log": {"path": "out"}}})
@@ -42,6 +44,10 @@ def capture(store: FolderStore, snapshot: Snapshot | None) -> SchemaLayer:
 
 def file(store: FolderStore, content: str, path: str = "data/in.csv") -> SchemaLayer:
     return capture(store, Snapshot(path=path, key=(), kind="file", files={path: store.put(content.encode())}))
+
+
+def told(good: SchemaLayer, bad: SchemaLayer) -> list[Change]:
+    return contract_changes("customers", good.sources["customers"], bad.sources["customers"])
 
 
 def folder(store: FolderStore, files: dict[str, bytes]) -> Contract:
@@ -135,26 +141,8 @@ def test_a_folder_of_mixed_files_is_no_table(store: FolderStore) -> None:
 def test_changes_name_layer_source_column_and_property(store: FolderStore) -> None:
     good, bad = file(store, "id,fee\n1,0.5\n"), file(store, "id,fee\n1,free\n")
 
-    assert [change.name for change in Schema().changes(good, bad, store)] == ["schema/customers/fee/type"]
-    assert Schema().changes(good, good, store) == []
-
-
-def test_a_source_that_only_one_side_declares_is_no_schema_change(store: FolderStore) -> None:
-    assert Schema().changes(SchemaLayer(sources={}), file(store, "id\n1\n"), store) == []
-
-
-def test_a_mix_takes_all_contracts_or_none(store: FolderStore) -> None:
-    good, bad = file(store, "id,fee\n1,0.5\n"), file(store, "id,fee\n1,free\n")
-
-    assert Schema().mix(good, bad, frozenset(), store) == good
-    assert Schema().mix(good, bad, frozenset({"schema/customers/fee/type"}), store) == bad
-    assert Schema().mix(good, bad, frozenset({"data/customers"}), store) == bad
-
-
-def test_a_mix_keeps_what_only_the_other_side_observed(store: FolderStore) -> None:
-    good, denied = file(store, "id\n1\n"), SchemaLayer(sources={"customers": None})
-
-    assert Schema().mix(good, denied, frozenset({"data/customers"}), store) == good
+    assert [change.name for change in told(good, bad)] == ["schema/customers/fee/type"]
+    assert told(good, good) == []
 
 
 def test_the_files_of_an_input_are_placed_by_the_data_layer_alone(store: FolderStore) -> None:
