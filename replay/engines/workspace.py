@@ -68,12 +68,20 @@ def open_up(workspace: Path) -> None:
         folder = todo.pop()
         with contextlib.suppress(OSError):
             _allow(folder, stat.S_IRWXU)
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(folder / entry.name)
-                    elif entry.is_file(follow_symlinks=False):
-                        _allow(folder / entry.name, stat.S_IRUSR)
+            todo += _readable_inside(folder)
+
+
+def _readable_inside(folder: Path) -> list[Path]:
+    """Make the files of a folder readable; return the folders in it. Raises OSError."""
+    folders: list[Path] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(folder / entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):  # another's file keeps the others from nothing
+                    _allow(folder / entry.name, stat.S_IRUSR)
+    return folders
 
 
 def discard(folder: Path) -> None:
