@@ -13,7 +13,7 @@ from replay.record import Allowed, Limits, OnDuplicates, OutputSpec
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
-VERSIONED = ("delta:", "iceberg:", "s3:")
+VERSIONED = ("delta:", "hf:", "iceberg:", "s3:")
 """How the uri of an input begins that is versioned where it lies."""
 
 
@@ -117,7 +117,7 @@ class Source(Table):
     key: str | list[str] = Field([], description="the column, or columns, that identify a row")
     uri: str | None = Field(
         None,
-        description="postgresql://…, sqlite:///FILE, http(s)://…, delta:, iceberg:, s3://…; ${NAME}: a variable",
+        description="postgresql://…, sqlite:///FILE, http(s)://…, delta:, iceberg:, s3://, hf://; ${NAME}: a variable",
     )
     query: str | None = Field(None, description="what a database is asked: one SELECT")
     headers: dict[str, str] = Field({}, description="of a request over HTTP; ${NAME} stands for a variable")

@@ -11,10 +11,10 @@ from replay.compare.text import count
 from replay.digest import Digest
 from replay.state import Document, FileEntry
 
-Kind = Literal["git-lfs", "dvc", "delta", "iceberg", "s3"]
+Kind = Literal["git-lfs", "dvc", "delta", "iceberg", "s3", "huggingface"]
 Identity = dict[str, str]
 
-_LONG = frozenset({"table", "oid", "md5"})
+_LONG = frozenset({"table", "oid", "md5", "commit"})
 
 TABLES = frozenset({"delta", "iceberg"})
 """Kinds whose version says more than the data files do (columns renamed in the log alone)."""

@@ -13,6 +13,7 @@ from replay.errors import InputError, ReplayError
 from replay.references import dvc, gitlfs
 from replay.references.base import Found, Gone, Ground, Origin, Pinned, Reference
 from replay.references.delta import LOG, Delta
+from replay.references.huggingface import HuggingFace
 from replay.references.iceberg import METADATA, Iceberg
 from replay.references.s3 import S3
 from replay.sources.upstream import expanded, shown_uri
@@ -22,8 +23,11 @@ from replay.store.base import Store
 SMALL = 256 << 20
 """What is referred to is copied as well up to this many bytes, where `copy` does not say otherwise."""
 
-LOCAL, REMOTE = {"delta": "version", "iceberg": "snapshot"}, ("s3",)
-"""Schemes, with the parameter that names a version, of tables on our own disks; those of what is fetched."""
+LOCAL = {"delta": "version", "iceberg": "snapshot"}
+"""Schemes of tables on our own disks, with the parameter that names a version."""
+
+REMOTE: dict[str, type[S3] | type[HuggingFace]] = {"s3": S3, "hf": HuggingFace}
+"""Schemes of what is fetched."""
 
 
 def is_reference(uri: str) -> bool:
@@ -141,8 +145,8 @@ def reopened(reference: Reference, ground: Ground) -> Origin:
         return gitlfs.GitLfs(file, reference.at, reference.identity.get("oid", ""), 0)
     if reference.kind == "dvc":
         return dvc.Dvc(file, reference.at, {"md5": reference.identity.get("md5", "")})
-    if reference.kind == "s3":
-        return S3(reference.at, ground.environ)
+    if reference.kind in ("s3", "huggingface"):
+        return (S3 if reference.kind == "s3" else HuggingFace)(reference.at, ground.environ)
     return _opened(reference.at, "of this state", ground)
 
 
@@ -151,7 +155,7 @@ def _opened(uri: str, name: str, ground: Ground) -> Origin:
     stranger's state names is never sent anywhere."""
     scheme, _, rest = expanded(uri, ground.environ, name).partition(":")
     if scheme in REMOTE:
-        return S3(f"{scheme}:{rest}", ground.environ)
+        return REMOTE[scheme](f"{scheme}:{rest}", ground.environ)
     place, _, query = rest.partition("?")
     wanted = dict(parse_qsl(query)).get(LOCAL[scheme], "")
     folder = ground.root / re.sub(r"^//(?=/)", "", place)
