@@ -38,6 +38,11 @@ class Cells:
         import pyarrow.compute as pc
 
         good, bad = self.good, self.bad
+        if pa.types.is_nested(good.type) or pa.types.is_nested(bad.type):  # Arrow compares no lists
+            pairs = zip(good.to_pylist(), bad.to_pylist(), strict=True)
+            return pa.array([repr(one) != repr(other) for one, other in pairs], pa.bool_())
+        if pa.types.is_null(good.type) and pa.types.is_null(bad.type):
+            return pa.repeat(False, len(good))
         if not good.type.equals(bad.type):
             good, bad = good.cast(pa.large_string(), safe=False), bad.cast(pa.large_string(), safe=False)
         unequal = pc.fill_null(pc.not_equal(good, bad), False)

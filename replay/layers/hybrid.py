@@ -81,6 +81,7 @@ class Hybrid:
     def _paired(
         self, pair: Pairing, rows: tuple[pa.Array, pa.Array], taken: frozenset[str]
     ) -> tuple[str, pa.Array, pa.DataType | None]:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         here, there = rows
@@ -88,10 +89,13 @@ class Hybrid:
         for name, mask in pair.masks.items():
             if name in taken:
                 from_bad = pc.or_(from_bad, pc.fill_null(mask.take(here), False))
-        side, place = (self.bad, pair.bad) if pair.stored in taken else (self.good, pair.good)
+        holds_none = pa.types.is_null(self.good.columns[pair.good].type) and pc.any(from_bad).as_py()
+        from_side = pair.stored in taken or holds_none  # a column of nothing has no room for what is taken
+        side, place = (self.bad, pair.bad) if from_side else (self.good, pair.good)
         good, bad = self.good.columns[pair.good].take(here), self.bad.columns[pair.bad].take(there)
         if not good.type.equals(bad.type):
-            good, bad = (cells.cast(side.columns[place].type) for cells in (good, bad))
+            kind = side.columns[place].type
+            good, bad = (pa.nulls(len(cells)) if pa.types.is_null(kind) else cells.cast(kind) for cells in (good, bad))
         ours, theirs = self.good.names[pair.good], self.bad.names[pair.bad]
         name = theirs if pair.renamed in taken or (self.format in taken and not ours) else ours
         return name, pc.if_else(from_bad, bad, good), side.types[place] if side.types else None

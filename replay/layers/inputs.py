@@ -75,17 +75,15 @@ def _mixed(name: str, good: Views, hybrid: Hybrid, taken: frozenset[str], store:
     snapshot = good.data.sources[name]
     if snapshot is None:
         raise AssertionError("a hybrid is made of two snapshots")
-    table = hybrid.mix(taken)
     try:
-        files: dict[str, FileEntry] = {
-            path: store.put(data) for path, data in sheets.written(table, next(iter(snapshot.files))).items()
-        }
+        found = sheets.written(hybrid.mix(taken), next(iter(snapshot.files)))
     except pa.ArrowException as error:
         raise InputError(
             f"a mix of both versions of {name} cannot be written: {str(error).splitlines()[0][:200]}",
             cause="its cells do not fit into one stored type",
             do="nothing; this mix is left out of the search",
         ) from None
+    files: dict[str, FileEntry] = {path: store.put(data) for path, data in found.items()}
     if snapshot.kind == "folder":
         own = table_parts(snapshot)
         files |= {path: entry for path, entry in snapshot.files.items() if path not in own}

@@ -287,3 +287,21 @@ def test_parts_that_are_written_in_two_ways_are_swapped_whole() -> None:
     good = views(parts)
     bad = views({**parts, "part-001.csv": parts["part-001.csv"].replace(b"\n", b"\r\n")})
     assert names(good, bad) == ["data/customers"]
+
+
+def test_lists_structs_bytes_and_columns_of_nothing_are_mixed_too() -> None:
+    rows = [{"id": n, "l": [n, n + 1], "s": {"a": n}, "b": b"%d" % n, "n": None} for n in range(40)]
+    moved = [dict(row) for row in rows]
+    moved[3]["l"], moved[4]["s"], moved[5]["b"], moved[6]["n"] = [9], {"a": -1}, b"\xff", 1
+    contents = []
+    for side in (rows, moved):
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(side), sink)
+        contents.append(sink.getvalue())
+    good, bad = (views(content, "data/customers.parquet") for content in contents)
+    assert names(good, bad) == [f"data/customers/{column}" for column in "lsbn"]
+    for column, place in zip("lsbn", (3, 4, 5, 6), strict=True):
+        expected = [dict(row) for row in rows]
+        expected[place][column] = moved[place][column]
+        found = pq.read_table(io.BytesIO(mixed(good, bad, f"data/customers/{column}")))
+        assert found.to_pylist() == expected
