@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 NULL_TEXTS = (
@@ -58,25 +59,27 @@ KINDS = {kind: f"^(?:{pattern})$" for kind, pattern in _CELLS.items()}
 TEMPORAL = ("date ", "timestamp ")
 """How the kinds begin that are points or periods of time; the rest of the kind is its style."""
 
-_DATED = r"^(?:\d{4}[-/ QqWw]|\d{1,2}[-/. ]|[A-Za-z]{3,9}[-. ]{1,2}\d)"
-"""How every date begins. Most columns hold none, and asking once is cheaper than asking for every style."""
+_ANY = f"^(?:{'|'.join(f'(?:{pattern})' for pattern in _CELLS.values())})$"
+"""Every kind at once. Most cells that are no number are text, and asking once is cheaper than asking for every kind."""
 
 ODD = 8
 """How many spellings of odd cells are kept: enough to name the culprits, too few to copy a column."""
 
 
 class Cells:
-    """The cells of one column that are not null, counted by kind.
+    """The cells of one column that are not null, counted by kind; `nulls` counts those that a spelling makes null.
 
     `zeros` counts the ints with leading zeros, which a reader turns into a number and loses. `odd` holds the
     cells that are neither number, date nor truth value, by spelling; None once they are more than a few.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spelled: Sequence[str]) -> None:
+        self.spelled = spelled
+        self.nulls: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.zeros = 0
         self.odd: dict[str, int] | None = {}
-        self._patterns = dict(KINDS)
+        self._latest = "int"
 
     @property
     def settled(self) -> bool:
@@ -84,32 +87,49 @@ class Cells:
         return self.kinds["text"] * 2 > self.kinds.total()
 
     def add(self, values: Any, counts: Any) -> None:
-        """Count cells: an Arrow array of different strings without nulls, and how often each stands."""
+        """Count cells: an Arrow array of strings without nulls, and how often each stands."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        dated: bool | None = None
-        for kind, pattern in list(self._patterns.items()):
+        # The next cells are most likely of the latest kind: it is asked for first.
+        values, counts = self._take(self._latest, values, counts)
+        if not len(values):
+            return
+        known = pc.match_substring_regex(values, _ANY)
+        texts, often = (side.filter(pc.invert(known)) for side in (values, counts))
+        values, counts = values.filter(known), counts.filter(known)
+        for kind in KINDS:
             if not len(values):
-                return
-            if kind.startswith(TEMPORAL):
-                if dated is None:
-                    dated = pc.any(pc.match_substring_regex(values, _DATED)).as_py()
-                if not dated:
-                    continue
-            mask = pc.match_substring_regex(values, pattern)
-            if not pc.any(mask).as_py():
-                continue
-            self._found(kind, values.filter(mask), counts.filter(mask))
-            rest = pc.invert(mask)
-            values, counts = values.filter(rest), counts.filter(rest)
-        if len(values):
-            self._found("text", values, counts)
+                break
+            values, counts = self._take(kind, values, counts)
+        null = pc.is_in(texts, pa.array(self.spelled, pa.string()))
+        if pc.any(null).as_py():
+            for value, count in zip(texts.filter(null).to_pylist(), often.filter(null).to_pylist(), strict=True):
+                self.nulls[value] += count
+            texts, often = (side.filter(pc.invert(null)) for side in (texts, often))
+        if len(texts):
+            self._found("text", texts, often)
+
+    def _take(self, kind: str, values: Any, counts: Any) -> tuple[Any, Any]:
+        """Count those of one kind and return the others."""
+        import pyarrow.compute as pc
+
+        mask = pc.match_substring_regex(values, KINDS[kind])
+        taken = pc.sum(mask).as_py() or 0
+        if not taken:
+            return values, counts
+        if taken == len(values):
+            self._found(kind, values, counts)
+            return values[:0], counts[:0]
+        self._found(kind, values.filter(mask), counts.filter(mask))
+        rest = pc.invert(mask)
+        return values.filter(rest), counts.filter(rest)
 
     def _found(self, kind: str, values: Any, counts: Any) -> None:
         import pyarrow.compute as pc
 
-        if kind in KINDS:  # the next batch is most likely of this kind: ask for it first
-            self._patterns = {kind: KINDS[kind], **self._patterns}
+        if kind in KINDS:
+            self._latest = kind
         if kind == "long" and _fits(values):
             kind = "int"
         self.kinds[kind] += pc.sum(counts).as_py()
@@ -120,11 +140,13 @@ class Cells:
             self._remember(values, counts)
 
     def _remember(self, values: Any, counts: Any) -> None:
-        if self.odd is None or len(self.odd) + len(values) > ODD:
-            self.odd = None
-            return
-        for value, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
-            self.odd[value] = self.odd.get(value, 0) + count
+        for value, count in zip(values, counts, strict=True):
+            if self.odd is None:
+                return
+            spelling = value.as_py()
+            self.odd[spelling] = self.odd.get(spelling, 0) + count.as_py()
+            if len(self.odd) > ODD:
+                self.odd = None
 
 
 def _fits(values: Any) -> bool:

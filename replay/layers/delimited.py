@@ -8,13 +8,13 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from replay.digest import CHUNK
 from replay.layers.cells import KINDS
-from replay.layers.profile import Profile, Tally, broken, distinct_names
+from replay.layers.profile import Profile, Tally, broken, count, distinct_names
 
 DELIMITERS = ",;\t|"
 BLOCK = 4 << 20
@@ -93,7 +93,7 @@ def _stream(file: Path, compression: str | None) -> Any:
 
 def _scan(file: Path, compression: str | None) -> _Text | str:
     """Find the encoding by reading all of the file; return what is wrong where it is no text."""
-    lines, ascii_only, decoder = 1, True, codecs.getincrementaldecoder("utf-8")()
+    passed, ascii_only, decoder = 0, True, codecs.getincrementaldecoder("utf-8")()
     encoding, mark, first = "utf-8", False, True
     with _stream(file, compression) as stream:
         while chunk := stream.read(CHUNK):
@@ -103,15 +103,20 @@ def _scan(file: Path, compression: str | None) -> _Text | str:
             if encoding == "utf-16":
                 break
             if (nul := chunk.find(b"\0")) >= 0:
-                lines += chunk.count(b"\n", 0, nul)
-                return f"line {lines} holds a NUL byte"
-            lines += chunk.count(b"\n")
+                return f"line {1 + _line_ends(file, compression, passed + nul)} holds a NUL byte"
+            passed += len(chunk)
             ascii_only = ascii_only and chunk.isascii()
             if encoding == "utf-8" and not ascii_only and not _decodes(decoder, chunk):
                 encoding = "latin-1"
     if encoding == "utf-8" and not ascii_only and not _decodes(decoder, b"", final=True):
         encoding = "latin-1"
     return _Text(file, compression, "ascii" if ascii_only and encoding == "utf-8" else encoding, mark)
+
+
+def _line_ends(file: Path, compression: str | None, end: int) -> int:
+    """Return how many lines end in the first `end` bytes."""
+    with _stream(file, compression) as stream:
+        return sum(stream.read(min(CHUNK, end - start)).count(b"\n") for start in range(0, end, CHUNK))
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bool:
@@ -152,13 +157,9 @@ def _count(text: _Text, delimiter: str, tallies: list[Tally], header: bool, bloc
     """Count all rows into `tallies`; return how many, or what is wrong with the file."""
     import pyarrow as pa
 
-    rows, skip = 0, int(header)
+    batches = _batches(text, delimiter, len(tallies), block)
     try:
-        for batch in _batches(text, delimiter, len(tallies), block):
-            rows += batch.num_rows - skip
-            for tally, column in zip(tallies, batch.columns, strict=True):
-                tally.add(column.slice(skip))
-            skip = 0
+        return count(tallies, chain((batch.slice(int(header)) for batch in islice(batches, 1)), batches))
     except (pa.ArrowException, UnicodeError) as error:
         if "straddling" in str(error) and block < WIDEST_ROW:
             fresh = [Tally(tally.name) for tally in tallies]
@@ -166,7 +167,6 @@ def _count(text: _Text, delimiter: str, tallies: list[Tally], header: bool, bloc
             tallies[:] = fresh
             return found
         return _wrong_line(text, delimiter, len(tallies))
-    return rows
 
 
 def _batches(text: _Text, delimiter: str, width: int, block: int) -> Iterator[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from replay.layers.cells import NULL_TEXTS, Cells
@@ -10,6 +12,9 @@ from replay.state import Document
 
 DISTINCT = 256
 """Up to how many different values of a column are counted one by one."""
+
+_FEW = 10_000
+"""Rows of a batch below which threads cost more than they save."""
 
 _SPREAD = 1_000
 """Over how many rows, from the first on, quartiles are taken."""
@@ -62,6 +67,17 @@ def distinct_names(names: list[str]) -> list[str]:
     return list(found)
 
 
+def count(tallies: Sequence[Tally], batches: Iterable[Any]) -> int:
+    """Show every tally its column of each Arrow batch, side by side; return how many rows passed."""
+    rows = 0
+    with ThreadPoolExecutor() as threads:
+        for batch in batches:
+            rows += batch.num_rows
+            each = map if batch.num_rows < _FEW else threads.map
+            list(each(Tally.add, tallies, batch.columns))
+    return rows
+
+
 class Tally:
     """Counts one column while its batches pass."""
 
@@ -70,7 +86,7 @@ class Tally:
         self.stored = stored
         self.nulls: Counter[str] = Counter()
         self.values: dict[str, int] | None = {}
-        self.cells = Cells()
+        self.cells = Cells(() if stored else NULL_TEXTS)
         self.quartiles: tuple[str, ...] = ()
         self._first = True
 
@@ -79,6 +95,10 @@ class Tally:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if self.stored.removeprefix("dictionary of ") == "string":
+            column = column.cast(pa.string())
         if self._first and len(column):
             self.quartiles, self._first = _quartiles(column.slice(0, _SPREAD)), False
         void = pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0
@@ -94,31 +114,27 @@ class Tally:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        spelled = pa.array([] if self.stored else NULL_TEXTS, pa.string())
-        if self.values is None and self.cells.settled:
+        spelled = pa.array(self.cells.spelled, pa.string())
+        if self.values is not None:
+            counted = column.value_counts()
+            null = pc.is_in(counted.field(0), spelled)
+            self.nulls.update(_counted(counted.filter(null)))
+            self._add_values(self.values, counted.filter(pc.invert(null)))
+        elif self.cells.settled:
             nulls = column.filter(pc.is_in(column, spelled))
             self.cells.kinds["text"] += len(column) - len(nulls)
             self.nulls.update(_counted(nulls.value_counts()))
-            return
-        counted = column.value_counts()
-        values, counts = counted.field(0), counted.field(1)
-        mask = pc.is_in(values, spelled)
-        if pc.any(mask).as_py():
-            self.nulls.update(_counted(counted.filter(mask)))
-            values, counts = values.filter(pc.invert(mask)), counts.filter(pc.invert(mask))
-        self._add_values(values, counts)
+        else:  # mostly different ones: counting them first would cost more than it saves
+            self.cells.add(column, pa.repeat(pa.scalar(1, pa.int64()), len(column)))
 
-    def _add_values(self, values: Any, counts: Any) -> None:
-        if self.values is not None and len(values) > DISTINCT:
-            self._classify(self.values)
-            self.values = None
-        if self.values is None:
-            self.cells.add(values, counts)
-            return
-        for value, count in zip(values.to_pylist(), counts.to_pylist(), strict=True):
-            self.values[value] = self.values.get(value, 0) + count
-        if len(self.values) > DISTINCT:
-            self._classify(self.values)
+    def _add_values(self, known: dict[str, int], counted: Any) -> None:
+        if len(counted) <= DISTINCT:
+            for value, count in _counted(counted).items():
+                known[value] = known.get(value, 0) + count
+            counted = counted[:0]
+        if len(counted) or len(known) > DISTINCT:
+            self._classify(known)
+            self.cells.add(counted.field(0), counted.field(1))
             self.values = None
 
     def _classify(self, known: dict[str, int]) -> None:
@@ -133,7 +149,7 @@ class Tally:
         return ColumnProfile(
             name=self.name,
             stored=self.stored,
-            nulls=dict(self.nulls),
+            nulls=dict(self.nulls + self.cells.nulls),
             kinds=dict(self.cells.kinds),
             zeros=self.cells.zeros,
             odd=self.cells.odd,

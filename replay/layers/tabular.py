@@ -10,7 +10,7 @@ from typing import Any
 from replay.content_text import json_lines, records_table
 from replay.errors import CompareError
 from replay.layers.delimited import profile_csv
-from replay.layers.profile import Profile, Tally, broken, distinct_names
+from replay.layers.profile import Profile, Tally, broken, count, distinct_names
 
 FORMATS = {
     **dict.fromkeys((".csv", ".tsv", ".psv"), "csv"),
@@ -78,7 +78,7 @@ def _profile_parquet(file: Path) -> Profile:
         tallies = _tallies(table.schema_arrow)
         for group in range(table.num_row_groups):
             try:
-                _count(tallies, table.iter_batches(row_groups=[group]))
+                count(tallies, table.iter_batches(row_groups=[group]))
             except (ValueError, OSError):
                 return broken("parquet", f"row group {group + 1} of {table.num_row_groups} cannot be read")
         rows = table.metadata.num_rows
@@ -132,22 +132,13 @@ def _profile_json(file: Path) -> Profile:
 
 def _profile_batches(found: str, schema: Any, batches: Iterable[Any]) -> Profile:
     tallies = _tallies(schema)
-    rows = _count(tallies, batches)
+    rows = count(tallies, batches)
     return Profile(format=found, rows=rows, columns=tuple(tally.done() for tally in tallies))
 
 
 def _tallies(schema: Any) -> list[Tally]:
     names = distinct_names(schema.names)
     return [Tally(name, stored) for name, stored in zip(names, map(_stored, schema.types), strict=True)]
-
-
-def _count(tallies: list[Tally], batches: Iterable[Any]) -> int:
-    rows = 0
-    for batch in batches:
-        rows += batch.num_rows
-        for tally, column in zip(tallies, batch.columns, strict=True):
-            tally.add(_plain(column))
-    return rows
 
 
 def _stored(kind: Any) -> str:
@@ -158,11 +149,3 @@ def _stored(kind: Any) -> str:
         return f"dictionary of {_stored(kind.value_type)}"
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return "string" if any(is_text(kind) for is_text in texts) else str(kind)
-
-
-def _plain(column: Any) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return column.cast(pa.string()) if _stored(column.type) == "string" else column
