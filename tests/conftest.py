@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `images` and `tests.support`
 
 from images import build
+from images.recipe import ToolMissing
 from tests.support.private_engine import EngineMissing, private_engine
 
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -46,7 +47,7 @@ def base_image(docker_host: str) -> Callable[[str], str]:
     def load(name: str) -> str:
         try:
             return build.load(name, docker_host)
-        except build.ToolMissing as error:
+        except ToolMissing as error:
             pytest.skip(str(error).splitlines()[0])
 
     return load

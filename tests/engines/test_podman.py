@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from images import build
+from images.recipe import ToolMissing
 from replay.engines.docker import DockerEngine
 from replay.environment.base import Base
 from replay.record import Limits
@@ -24,7 +25,7 @@ def podman_host() -> Iterator[str]:
         with private_podman() as host:
             build.load("bookworm", host)
             yield host
-    except (EngineMissing, build.ToolMissing) as error:
+    except (EngineMissing, ToolMissing) as error:
         pytest.skip(f"no Podman: {str(error).splitlines()[0]}")
 
 

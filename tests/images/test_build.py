@@ -14,6 +14,8 @@ import docker
 import pytest
 
 from images import build
+from images.layers import write_layer
+from images.recipe import Recipe
 
 SUITES = ["bookworm", pytest.param("trixie", marks=pytest.mark.slow), pytest.param("bullseye", marks=pytest.mark.slow)]
 
@@ -126,9 +128,9 @@ def test_a_layer_is_sorted_dated_and_free_of_what_differs_between_machines(tmp_p
             member.type = tarfile.DIRTYPE if path.endswith("/") else tarfile.REGTYPE
             member.mtime, member.uname = 1_700_000_000, "somebody"
             tar.addfile(member, io.BytesIO())
-    recipe = build.Recipe("small", exclude=("/doc",), keep=("/doc/LICENCE",))
+    recipe = Recipe("small", exclude=("/doc",), keep=("/doc/LICENCE",))
     with tarfile.open(source) as tree:
-        build._write_layer(tree, tmp_path / "layer.tar", recipe, 5)
+        write_layer(tree, tmp_path / "layer.tar", recipe, 5)
     with tarfile.open(tmp_path / "layer.tar") as layer:
         members = layer.getmembers()
     assert [member.name for member in members] == [".", "ape", "doc", "doc/LICENCE", "etc", "tmp", "zebra"]
@@ -144,7 +146,7 @@ def test_a_hard_link_to_what_was_left_out_keeps_its_content(tmp_path: Path) -> N
         tar.addfile(first, io.BytesIO(b"words"))
         tar.addfile(second)
     with tarfile.open(source) as tree:
-        build._write_layer(tree, tmp_path / "layer.tar", build.Recipe("small", exclude=("/doc",)), 5)
+        write_layer(tree, tmp_path / "layer.tar", Recipe("small", exclude=("/doc",)), 5)
     with tarfile.open(tmp_path / "layer.tar") as layer:
         content = layer.extractfile("text")
         assert layer.getnames() == ["text"]
