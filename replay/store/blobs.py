@@ -20,9 +20,10 @@ from replay.errors import CorruptBlob
 from replay.state import FileEntry
 from replay.store.assembly import MODE, MTIME, Assembly
 from replay.store.chunks import LARGE, ChunkIndex, Sorter
+from replay.store.clone import clone, copy_new
 from replay.store.documents import no_blob
 from replay.store.files import publish, storing
-from replay.store.intake import Beside, Drain, blocks, source
+from replay.store.intake import Beside, Drain, blocks, source, unchanged
 from replay.store.pieces import Parts, Pieces, read_part
 from replay.store.refs import DIGEST, shown
 from replay.store.work import Work
@@ -69,7 +70,7 @@ class Blobs:
             elif info.st_size < LARGE or self._chunks is None:
                 digest = self._put_whole(blocks(path, fd, info), info.st_size)
             else:
-                digest = self._put_large(blocks(path, fd, info, _BLOCK), info.st_size, self._chunks)
+                digest = self._put_large(path, fd, info, self._chunks)
         return entry(digest, info)
 
     def get(self, digest: str) -> bytes:
@@ -197,11 +198,17 @@ class Blobs:
                 self._keep(file, digest)
         return digest
 
-    def _put_large(self, content: Iterator[bytes], size: int, chunks: ChunkIndex) -> str:
+    def _put_large(self, path: Path, fd: int, info: os.stat_result, chunks: ChunkIndex) -> str:
         """Keep what is new of a large file, and what the file is made of where it shares enough with others."""
-        hashed = hashlib.sha256()
+        hashed, size = hashlib.sha256(), info.st_size
         with self._incoming() as file:
-            with Beside(Drain(file).write) as writing, Sorter(chunks.load(), self.folder, writing.feed) as sorter:
+            cloned = clone(fd, file.fileno())
+            if cloned:  # from here on the clone is what is read: nobody writes to it
+                unchanged(path, fd, info)
+                fd, info = file.fileno(), os.fstat(file.fileno())
+            content = blocks(path, fd, info, _BLOCK)
+            write = (lambda _: None) if cloned else Drain(file).write
+            with Beside(write) as writing, Sorter(chunks.load(), self.folder, writing.feed) as sorter:
                 with Beside(hashed.update) as hashing, Beside(sorter.feed) as sorting:
                     for block in content:
                         hashing.feed(block)
@@ -212,18 +219,18 @@ class Blobs:
                 return digest
             file.flush()
             chunks.met({part.blob for part in sorter.parts if part.blob})
-            if sorter.shared * WORTH < size:
-                self._keep_whole(file, digest, sorter)
-                chunks.save(digest, sorter.marks_in_file, self._work.temporary())
+            if sorter.shared * WORTH >= size:
+                self._keep_parts(file, cloned, digest, sorter, chunks)
+                return digest
+            if cloned or not sorter.shared:
+                self._keep(file, digest)
             else:
-                self._keep_parts(file, digest, sorter, chunks)
+                self._keep_joined(file, digest, sorter)
+            chunks.save(digest, sorter.marks_in_file, self._work.temporary())
         return digest
 
-    def _keep_whole(self, new: BinaryIO, digest: str, sorter: Sorter) -> None:
+    def _keep_joined(self, new: BinaryIO, digest: str, sorter: Sorter) -> None:
         """Give a file that shares little a blob of its own. Raises OSError, CorruptBlob."""
-        if not sorter.shared:
-            self._keep(new, digest)
-            return
         hashed = hashlib.sha256()
         with self._incoming() as file:
             for part in sorter.parts:
@@ -233,8 +240,14 @@ class Blobs:
             self._check(digest, "sha256:" + hashed.hexdigest())
             self._keep(file, digest)
 
-    def _keep_parts(self, new: BinaryIO, digest: str, sorter: Sorter, chunks: ChunkIndex) -> None:
+    def _keep_parts(self, new: BinaryIO, cloned: bool, digest: str, sorter: Sorter, chunks: ChunkIndex) -> None:
         """Keep the new bytes as a blob, then what the file is made of. Raises OSError."""
+        if cloned and sorter.new:
+            with self._incoming() as file:
+                copy_new(Path(new.name), sorter.parts, file.write)
+                file.flush()
+                self._keep_parts(file, False, digest, sorter, chunks)
+            return
         with Path(new.name).open("rb") as written:
             rest = "sha256:" + hashlib.file_digest(written, "sha256").hexdigest()
         if sorter.new:
@@ -249,7 +262,7 @@ class Blobs:
         with storing("write a blob"):
             temporary = self._work.temporary()
             try:
-                with temporary.open("xb") as file:
+                with temporary.open("x+b") as file:
                     yield file
             finally:
                 with suppress(OSError):

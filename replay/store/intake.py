@@ -52,7 +52,13 @@ def blocks(path: Path, fd: int, info: os.stat_result, size: int = CHUNK) -> Iter
         if left < 0 or not block:
             break
         yield block
-    if left or os.fstat(fd).st_mtime_ns != info.st_mtime_ns:
+    unchanged(path, fd, info, ended=not left)
+
+
+def unchanged(path: Path, fd: int, info: os.stat_result, ended: bool = True) -> None:
+    """Raise InputError where a file is no longer as it was when it was opened, or did not end where it had to."""
+    now = os.fstat(fd)
+    if not ended or (now.st_size, now.st_mtime_ns) != (info.st_size, info.st_mtime_ns):
         raise InputError(
             f"{shown(path)} changed while it was being read",
             cause="another process is writing to it",
