@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from replay.compare.segments import FEWEST, best, names_segments
+from replay.compare.segments import FEWEST, Segment, best, names_segments
 from replay.layers.alignment import inverse
 from replay.layers.cell_shares import VALUES, Cells, shared_out
 from replay.layers.contract import Contract
 from replay.layers.contract_changes import Partners, contract_changes, escaped
-from replay.layers.hybrid import Hybrid, Pairing
+from replay.layers.hybrid import Hybrid, Pairing, RowsOf
 from replay.layers.moved import detailed
 from replay.layers.moved import moved as told
 from replay.layers.sheet import Sheet
@@ -63,7 +63,7 @@ class Comparison:
             pairing, moved = self._pairing(pair, listed)
             pairings.append(pairing)
             values += [moved] if moved is not None else []
-        rows = list(self._rows())
+        rows, segment = self._rows()
         hybrid = Hybrid(
             good,
             bad,
@@ -71,7 +71,8 @@ class Comparison:
             pairings,
             added=self._only(listed, "added", 1),
             removed=self._only(listed, "removed", 0),
-            rows=rows[0].name if rows else None,
+            rows=rows[-1].name if rows else None,
+            segment=segment,
             order=f"{prefix}/order" if f"{prefix}/order" in listed else None,
             format=f"{prefix}/format" if f"{prefix}/format" in listed else None,
         )
@@ -111,24 +112,57 @@ class Comparison:
         )
         return pairing, moved
 
-    def _rows(self) -> Iterator[Change]:
+    def _rows(self) -> tuple[list[Change], RowsOf | None]:
+        """Return the changes of rows, and the rows of the segment that one of them is about."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         good, bad = self.sheets[0].rows, self.sheets[1].rows
-        removed = self.partner.null_count
-        added = bad - (good - removed)
         name = f"data/{self.name}/rows"
+        lone = (pc.is_null(self.partner), pc.is_null(inverse(self.partner, bad)))
+        removed, added = (pc.sum(mask).as_py() or 0 for mask in lone)
         if added or removed:
             twice = f", {self.repeated:,} of a key that is there already" if self.repeated else ""
-            came = pc.is_null(inverse(self.partner, bad))
-            where = [self._where(1, came), self._where(0, pc.is_null(self.partner))]
-            after = f"{bad:,} rows ({added:,} added{twice}{where[0]}, {removed:,} removed{where[1]}){self._files()}"
-            yield Change(name=name, before=f"{good:,} rows", after=after)
-        elif not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
-            yield Change(name=name, before=f"{good:,} rows", after="the same rows in another order")
-        elif self.sheets[0].parts != self.sheets[1].parts:
-            yield Change(name=name, before=f"{good:,} rows", after=f"the same rows in other files{self._files()}")
+            found = [self._where(side, mask) for side, mask in enumerate(lone)]
+            where = [f", {segment.words}" if segment else "" for segment in found]
+            told = f"{added:,} added{twice}{where[1]}, {removed:,} removed{where[0]}"
+            apart = self._segment(name, found, lone)
+            if apart is not None:
+                own = (pc.sum(mask).as_py() or 0 for mask in (apart[1].removed, apart[1].added))
+                removed, added = (number - less for number, less in zip((removed, added), own, strict=True))
+                told = f"{added:,} added{twice}, {removed:,} removed, not counting {apart[0].before}"
+            whole = Change(name=name, before=f"{good:,} rows", after=f"{bad:,} rows ({told}){self._files()}")
+            return ([apart[0], whole], apart[1]) if apart else ([whole], None)
+        if not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
+            return [Change(name=name, before=f"{good:,} rows", after="the same rows in another order")], None
+        if self.sheets[0].parts != self.sheets[1].parts:
+            after = f"the same rows in other files{self._files()}"
+            return [Change(name=name, before=f"{good:,} rows", after=after)], None
+        return [], None
+
+    def _segment(
+        self, name: str, found: Sequence[Segment | None], lone: tuple[pa.Array, pa.Array]
+    ) -> tuple[Change, RowsOf] | None:
+        """Set the rows apart that lie in the segment, where some that came or went do not lie in it.
+
+        In a folder, where every row has its file, rows are not taken apart.
+        """
+        import pyarrow.compute as pc
+
+        side = 0 if found[0] is not None else 1
+        segment = found[side]
+        if segment is None or self.sheets[0].parts or self.sheets[1].parts:
+            return None
+        cells = self.sheets[side].columns[self.sheets[side].names.index(segment.column)]
+        value = max(cells.filter(lone[side]).value_counts().to_pylist(), key=lambda each: each["counts"])["values"]
+        masks = [_and_is(self.sheets[place], segment.column, value, mask) for place, mask in enumerate(lone)]
+        counts = [pc.sum(mask).as_py() or 0 for mask in masks]
+        if sum(counts) == sum(pc.sum(mask).as_py() or 0 for mask in lone):
+            return None
+        own = f"{name}/{escaped(f'{segment.column}={value}')}"
+        told = f"{counts[1]:,} added, {counts[0]:,} removed"
+        change = Change(name=own, before=f"the rows where {segment.column} = {segment.value}", after=told)
+        return change, RowsOf(own, escaped(segment.column), *masks)
 
     def _files(self) -> str:
         """Say which files of a folder are gone and which came, "" where they are the same or there is no folder."""
@@ -138,22 +172,21 @@ class Comparison:
         told = [f"{word} {shown(own[0])}{_and_more(own)}" for word, own in found if own]
         return ": " + ", ".join(told) if told else ""
 
-    def _where(self, side: int, mask: pa.Array) -> str:
-        """Name the column and value in which rows that only one side has lie, "" where none tells them apart."""
+    def _where(self, side: int, mask: pa.Array) -> Segment | None:
+        """Name the column and value in which rows that only one side has lie, None where none tells them apart."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         sheet = self.sheets[side]
-        if pc.sum(mask).as_py() in (None, 0) or pc.sum(mask).as_py() < FEWEST:
-            return ""
+        if (pc.sum(mask).as_py() or 0) < FEWEST:
+            return None
         columns = {
             name: cells for name, cells in zip(sheet.names, sheet.columns, strict=True) if names_segments(cells.type)
         }
-        found = best(
+        return best(
             {name: pa.chunked_array([cells.filter(mask)]) for name, cells in columns.items()},
             lambda name: pa.chunked_array([columns[name]]),
         )
-        return f", {found.words}" if found else ""
 
     def _layout(self, listed: dict[str, Change]) -> dict[str, Change]:
         """Return the change of how the file is written, where that differs and the contract has no word for it."""
@@ -192,14 +225,30 @@ class Comparison:
                 needs[name] |= tied
                 for other in tied:
                     needs[other].add(name)
-            elif schema and hybrid.rows and came:
-                needs[hybrid.rows].add(name)
-            elif schema and hybrid.rows and gone:
-                needs[name].add(hybrid.rows)
-            if name in hybrid.added and gone and hybrid.rows:
-                needs[name].add(hybrid.rows)
+            elif schema and came:
+                for rows in hybrid.row_changes:
+                    needs[rows].add(name)
+            elif schema and gone:
+                needs[name] |= hybrid.row_changes
+            if name in hybrid.added and gone:
+                needs[name] |= hybrid.row_changes
         for change in found:
             yield change.model_copy(update={"requires": tuple(sorted(needs[change.name] - {change.name}))})
+
+
+def _and_is(sheet: Sheet, column: str, value: object, mask: pa.Array) -> pa.Array:
+    """Return a mask without the rows whose cell of the column is another; all of them where there is no such column."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column not in sheet.names:
+        return pa.repeat(False, len(mask))
+    cells = sheet.columns[sheet.names.index(column)]
+    try:
+        same = pc.is_null(cells) if value is None else pc.equal(cells, pa.scalar(value).cast(cells.type))
+    except pa.ArrowException:  # a column of another type does not hold it
+        return pa.repeat(False, len(mask))
+    return pc.and_(mask, pc.fill_null(same, False))
 
 
 def _and_more(files: Sequence[str]) -> str:
@@ -209,7 +258,7 @@ def _and_more(files: Sequence[str]) -> str:
 def _backed(hybrid: Hybrid) -> set[str]:
     """Return the changes that the hybrid can take by themselves."""
     found = {name for pair in hybrid.pairs for name in (*pair.masks, pair.renamed, pair.stored)}
-    found |= {*hybrid.added, *hybrid.removed, hybrid.rows, hybrid.order}
+    found |= {*hybrid.added, *hybrid.removed, *hybrid.row_changes, hybrid.order}
     good, bad = ({**side.dialect, "last line end": ""} for side in (hybrid.good, hybrid.bad))
     if good != bad:
         found.add(hybrid.format)
@@ -218,8 +267,10 @@ def _backed(hybrid: Hybrid) -> set[str]:
 
 def _tied(name: str, names: list[str], hybrid: Hybrid) -> set[str]:
     """Return what a change goes with that no cell stands for: the rows, its column's other changes, or everything."""
-    if hybrid.rows:
-        return {hybrid.rows}
     column = name.split("/")[1:-1]
+    if hybrid.segment and column[1:] == [hybrid.segment.step]:  # what its values are is a matter of these rows
+        return {hybrid.segment.name}
+    if hybrid.rows:
+        return set(hybrid.row_changes)
     own = {other for other in names if other != name and column in (other.split("/")[1:-1], other.split("/")[1:])}
     return own or set(names) - {name}

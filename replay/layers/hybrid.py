@@ -28,12 +28,25 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class RowsOf:
+    """The rows of one segment that came or went, by the change that takes them: masks over good's and bad's rows.
+
+    `step` is the segment's column as a step of a change's name.
+    """
+
+    name: str
+    step: str
+    removed: pa.Array
+    added: pa.Array
+
+
+@dataclass(frozen=True)
 class Hybrid:
     """Two aligned sheets of one source.
 
     `partner` is, for every row of good, its row in bad. `added` and `removed` map a change's name to the
     column's place in bad, in good. `rows`, `order` and `format` name the changes that decide them, None where
-    there is none.
+    there is none. `segment` are rows that are taken apart from all other `rows`.
     """
 
     good: Sheet
@@ -43,8 +56,15 @@ class Hybrid:
     added: Mapping[str, int]
     removed: Mapping[str, int]
     rows: str | None = None
+    segment: RowsOf | None = None
     order: str | None = None
     format: str | None = None
+
+    @property
+    def row_changes(self) -> frozenset[str]:
+        """The names of the changes that decide which rows there are."""
+        names = (self.rows, self.segment.name if self.segment else None)
+        return frozenset(name for name in names if name is not None)
 
     def mix(self, taken: frozenset[str]) -> Sheet:
         """Return the table with the changes named in `taken` from bad.
@@ -52,12 +72,7 @@ class Hybrid:
         A row that only one side has keeps its cells, with nothing in a column that its side lacks. Raises
         pyarrow.ArrowInvalid where the cells of both sides do not fit one stored type.
         """
-        import pyarrow as pa
-
-        if self.rows in taken:
-            here, there = inverse(self.partner, self.bad.rows), pa.array(range(self.bad.rows), pa.int64())
-        else:
-            here, there = pa.array(range(self.good.rows), pa.int64()), self.partner
+        here, there = self._chosen_rows(taken)
         columns: dict[tuple[str, int], tuple[str, pa.Array, pa.DataType | None]] = {}
         for pair in self.pairs:
             columns["good", pair.good] = self._paired(pair, (here, there), taken)
@@ -77,6 +92,30 @@ class Hybrid:
             types=types,
             parts=(self.bad if self.rows in taken else self.good).parts,
         )
+
+    def _chosen_rows(self, taken: frozenset[str]) -> tuple[pa.Array, pa.Array]:
+        """Return the rows of the mix, each by its place in good and in bad (null where it is not).
+
+        They stand as on the side whose rows are taken; those of a segment that come from the other stand at the end.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        of_bad = self.rows in taken
+        if of_bad:
+            here, there = inverse(self.partner, self.bad.rows), pa.array(range(self.bad.rows), pa.int64())
+        else:
+            here, there = pa.array(range(self.good.rows), pa.int64()), self.partner
+        if self.segment is None or (self.segment.name in taken) == of_bad:
+            return here, there
+        own, others = (self.segment.added, self.segment.removed)[:: 1 if of_bad else -1]
+        keep, more = pc.invert(own), pc.indices_nonzero(others).cast(pa.int64())
+        nothing = pa.nulls(len(more), pa.int64())
+        here, there = (
+            pa.concat_arrays([rows.filter(keep), end])
+            for rows, end in ((here, more if of_bad else nothing), (there, nothing if of_bad else more))
+        )
+        return here, there
 
     def _paired(
         self, pair: Pairing, rows: tuple[pa.Array, pa.Array], taken: frozenset[str]

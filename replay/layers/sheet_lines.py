@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
 LARGEST = 256 << 20
 """Bytes up to which a file is taken apart: lines are read by Python, a text a cell."""
 
-_FIELD = r'(\s*)("(?:[^"\\]|\\.)*")(\s*:\s*)'
-_INSIDE = re.compile(r'"(?:[^"\\]|\\.)*"|\s+|[,:]')
+_TEXT = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_INSIDE = re.compile(rf"{_TEXT}|\s+|[,:]")
 """What is found in a list or an object: texts, white space, separators."""
 
+_NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_WORD = r"true|false|null|NaN|-?Infinity"
+_DECODE = json.JSONDecoder().raw_decode
+_FIELD = rf"(\s*)({_TEXT})(\s*:\s*)"
 _FIRST = re.compile(r"\s*\{" + _FIELD)
 _NEXT = re.compile(r"\s*," + _FIELD)
 _END = re.compile(r"\s*\}\s*")
 _EMPTY = re.compile(r"\s*\{\s*\}\s*")
 
-_NO_TEXT = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|NaN|-?Infinity|[\[{\"](?s:.*)"
+_NO_TEXT = rf"{_NUMBER}|{_WORD}|[\[{{\"](?s:.*)"
 """What is written without quotes and no text: a number, a word of JSON, a list, an object, a quoted text."""
 
 _BARE = r'^"[^"\\]*"$'
@@ -45,18 +50,19 @@ def read_lines(file: Path, compression: str | None) -> Sheet:
 
     with pa.input_stream(str(file), compression=compression) as stream:
         text = stream.read().decode("utf-8")
-    columns: dict[str, list[str | None]] = {}
+    columns: dict[str, list[str | None]] = {}  # by name as it is written
     rows, separators = 0, ""
     for line in text.split("\n"):
         if not line.strip():
             continue
-        for place, (name, cell, around) in enumerate(_fields(line)):
+        if not separators:
+            separators = next((around for *_, around in islice(_fields(line), 1, 2)), "")
+        for name, cell, _ in _fields(line):
             column = columns.setdefault(name, [])
             if len(column) > rows:
                 raise ValueError(f"a field twice in row {rows + 1}")
             column += [None] * (rows - len(column))
             column.append(_spaced(cell, ",", ":") if cell[0] in "[{" else cell)
-            separators = separators or (around if place else "")
         rows += 1
     for column in columns.values():
         column += [None] * (rows - len(column))
@@ -67,7 +73,10 @@ def read_lines(file: Path, compression: str | None) -> Sheet:
         "compression": compression or "",
     }
     cells = tuple(_unquoted(pa.array(column, pa.large_string())) for column in columns.values())
-    return Sheet("jsonl", tuple(columns), cells, dialect=dialect)
+    names = tuple(map(json.loads, columns))
+    if len(set(names)) < len(names):
+        raise ValueError("a field's name is written in two ways")
+    return Sheet("jsonl", names, cells, dialect=dialect)
 
 
 def write_lines(sheet: Sheet) -> bytes:
@@ -92,13 +101,12 @@ def write_lines(sheet: Sheet) -> bytes:
 
 
 def _fields(line: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the fields of an object: name, JSON text, and the separators before and inside of it."""
-    decode = json.JSONDecoder().raw_decode
+    """Yield the fields of an object: name and value as they are written, the separators before and inside of it."""
     found, place = _FIRST.match(line), 0
     while found:
         space, name, colon = found.groups()
-        _, place = decode(line, found.end())
-        yield json.loads(name), line[found.end() : place], f",{space}{colon}"
+        _, place = _DECODE(line, found.end())
+        yield name, line[found.end() : place], f",{space}{colon}"
         found = _NEXT.match(line, place)
     if not (_END.fullmatch(line, place) if place else _EMPTY.fullmatch(line)):
         raise ValueError("a line is no object")

@@ -146,3 +146,33 @@ def test_a_value_the_job_cannot_take_is_named(shop: Shop) -> None:
     shop.replay("run", "--tag", "bad")
     ended = shop.replay("bisect", "good", "bad", "--json")
     assert culprits(ended.json) == [["schema/customers/total/type"]], ended.out
+
+
+RANKED = """
+import csv
+rows = list(csv.DictReader(open("data/customers.csv")))
+mean = 10 * round(sum(int(row["tenure"]) for row in rows) / len(rows) / 10)
+with open("out/scores.csv", "w", newline="") as scores:
+    out = csv.writer(scores)
+    out.writerow(["id", "score", "leaves"])
+    out.writerows([row["id"], round(int(row["tenure"]) / mean, 2), int(int(row["tenure"]) * 2 < mean)] for row in rows)
+"""
+
+
+def test_rows_that_went_are_named_by_their_segment_and_the_others_cleared(shop: Shop) -> None:
+    """Most customers of two years are no longer exported, and a few others left: the former alone moved the scores."""
+    (shop.root / "score.py").write_text(RANKED)
+
+    def loyal(row: Row) -> None:
+        row.update(tenure=str(int(row["tenure"]) % 40 + (40 if row["contract"] == "Two year" else 0)))
+
+    header, *lines = telco(loyal).splitlines()
+    (shop.root / "data/customers.csv").write_text("\n".join([header, *lines]) + "\n")
+    shop.bind("good")
+    left = [line for number, line in enumerate(lines) if number % (20 if "Two year" in line else 97) == 5]
+    kept = [line for line in lines if ("Two year" in line) == (line in left)]
+    (shop.root / "data/customers.csv").write_text("\n".join([header, *kept]) + "\n")
+    shop.bind("bad")
+    verdict = shop.replay("verify", "good", "bad", "--json").json
+    assert culprits(verdict) == [["data/customers/rows/contract=Two year"]]
+    assert verdict["cleared"] == ["data/customers/rows", "runtime/clock"]

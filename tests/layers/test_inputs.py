@@ -322,3 +322,46 @@ def test_what_stands_in_place_of_nulls_is_told() -> None:
 
     assert change.name == "schema/customers/calls/nulls"
     assert (change.before, change.after) == ("25.0 % null", "no nulls ('-1' in 50 of these cells)")
+
+
+def test_rows_of_a_segment_are_taken_apart_from_the_others() -> None:
+    rows = [row for row in customers(180) if row["tariff"] != "student" and row["id"] not in {"003", "006"}]
+    good, bad = views(csv(customers(180))), views(csv(rows))
+    found = {change.name: change for change in changes(good, bad, STORE) if change.layer == "data"}
+    assert list(found) == ["data/customers/rows/tariff=student", "data/customers/rows"]
+    segment = found["data/customers/rows/tariff=student"]
+    assert (segment.before, segment.after) == ("the rows where tariff = student", "0 added, 60 removed")
+    assert found["data/customers/rows"].after == (
+        "118 rows (0 added, 2 removed, not counting the rows where tariff = student)"
+    )
+    assert "data/customers/rows" not in segment.requires
+    assert segment.name not in found["data/customers/rows"].requires
+
+    only_students_gone = [row for row in customers(180) if row["tariff"] != "student"]
+    assert mixed(good, bad, "data/customers/rows/tariff=student") == csv(only_students_gone)
+    others = [row for row in customers(180) if row["id"] not in {"003", "006"}]
+    students_last = sorted(others, key=lambda row: row["tariff"] == "student")
+    assert mixed(good, bad, "data/customers/rows") == csv(students_last)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_mix_of_rows_has_each_row_of_its_side_once(seed: int) -> None:
+    dice = random.Random(seed)
+    base = customers(200)
+    new = [{**row, "id": f"9{row['id']}"} for row in dice.sample(base, 40) if row["tariff"] == "basic"]
+    stray = {**base[1], "id": "800"}
+    gone = {row["id"] for row in base if row["tariff"] == "basic" and dice.random() < 0.5} | {"001", "002"}
+    rows = [row for row in base if row["id"] not in gone] + [*new, stray]
+    dice.shuffle(rows)
+    good, bad = views(csv(base)), views(csv(rows))
+    segment, rest = "data/customers/rows/tariff=basic", "data/customers/rows"
+    assert names(good, bad)[-2:] == [segment, rest]
+    ids = {name: {row["id"] for row in side} for name, side in (("good", base), ("bad", rows))}
+    basic = {row["id"] for row in (*base, *rows) if row["tariff"] == "basic"}
+    for taken, there in ((segment, (basic, "bad", "good")), (rest, (basic, "good", "bad"))):
+        inside, of_segment, of_rest = there
+        lines = mixed(good, bad, taken).decode().splitlines()[1:]
+        found = [line.split(",")[0] for line in lines]
+        assert len(found) == len(set(found))
+        assert set(found) == (ids[of_segment] & inside) | (ids[of_rest] - inside)
+        assert set(lines) <= {",".join(row.values()) for row in (*base, *rows)}
