@@ -16,9 +16,10 @@ from replay.engines.cargo import Cargo, Delivery, delivery, is_remote
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
 from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
-from replay.engines.images import Images
+from replay.engines.images import Image, Images
 from replay.engines.isolation import Bind, Identity, caller, job_user, settings
 from replay.engines.log import Log
+from replay.engines.names import Names
 from replay.engines.process import ctrl_c, outcome, utc
 from replay.engines.warehouse import PATIENCE as CARRYING
 from replay.engines.warehouse import Warehouse
@@ -53,8 +54,9 @@ class DockerEngine:
         self._patience = patience
         self._lock = threading.RLock()
         self._under_way: set[Container] = set()
-        self._images = Images(self._ask, cache)
-        self.warehouse = Warehouse(self._carrier)
+        names = Names(self._carrier, cache)
+        self._images = Images(self._ask, names, cache)
+        self.warehouse = Warehouse(self._carrier, names)
         self._connection: tuple[APIClient, dict[str, Any], Identity] | None = None
         self._carrying: APIClient | None = None
 
@@ -70,7 +72,7 @@ class DockerEngine:
         """
         image = self._images.find(self._api, reference, reference)
         try:
-            found = self._images.facts_of(image.id, reference, python)
+            found = self._images.facts_of(self._api, image.id, reference, python)
         except EngineError as error:
             if (other := other_machine(image, self._connected()[1], reference)) is not None:
                 raise other from error
@@ -87,7 +89,7 @@ class DockerEngine:
 
     def variables(self, base: Base) -> Mapping[str, str]:
         """Return the variables that an image sets. Raises BaseMissing."""
-        return {"PATH": SYSTEM_PATH, **self._images.find(self._api, _id(base), base.title).variables}
+        return {"PATH": SYSTEM_PATH, **self._image(base).variables}
 
     def export(self, base: Base, target: Path) -> None:
         """Write every file of an image into the tar archive `target`; nothing in it is run.
@@ -95,20 +97,20 @@ class DockerEngine:
         Raises BaseMissing, EngineError.
         """
         with engine_errors(base.title):
-            export(self._api, _id(base), target)
+            export(self._api, self._image(base).here, target)
 
     def build(self, folder: Path, dockerfile: str) -> str:
-        """Build the image of a Dockerfile in the project's folder; return its id. Raises EngineError."""
+        """Build the image of a Dockerfile in the project's folder; return the engine's id of it. Raises EngineError."""
         with engine_errors(dockerfile):
             return build(self._api, folder, dockerfile)
 
     def require(self, base: Base) -> None:
         """Raise BaseMissing unless the very image, by its id, is in this engine."""
-        self._images.find(self._api, _id(base), base.title)
+        self._image(base)
 
     def interpreter(self, base: Base) -> Interpreter:
         """Return the facts about an image's Python. Raises BaseMissing, or EngineError where it has none."""
-        return self._images.facts_of(_id(base), base.title, base.python).interpreter
+        return self._images.facts_of(self._api, _id(base), base.title, base.python).interpreter
 
     def run(self, spec: RunSpec) -> RunResult:
         """Execute once; see `Engine.run`. A variable PATH of the state's own stands behind the environment's."""
@@ -143,7 +145,7 @@ class DockerEngine:
     def python_tool(self, base: Base, script: str, folder: Path, timeout: int = 600) -> str:
         """Run a script of Replay's own with the base's interpreter; see `Engine.python_tool`."""
         executable = self.interpreter(base).executable
-        code, out, err = self._ask(_id(base), [executable, *tool.FLAGS, script], folder, timeout)
+        code, out, err = self._ask(self._image(base).here, [executable, *tool.FLAGS, script], folder, timeout)
         return tool.output(f"{executable} of {base.title}", code, out, err)
 
     def not_held(self, base: Base) -> dict[str, str]:
@@ -202,7 +204,7 @@ class DockerEngine:
             command = led(SERVICES, self.interpreter(spec.base).executable, command)
         return settings(
             self._api,
-            image=image.id,
+            image=image.here,
             command=command,
             env={"HOME": "/tmp", **unset, **spec.env, **spec.secrets, "PATH": path, **held},  # noqa: S108 - its own
             folder=WORK,
@@ -211,6 +213,10 @@ class DockerEngine:
             limits=spec.limits,
             volumes=(WORK, posixpath.dirname(INTERPOSER)) if self._copies else (),
         )
+
+    def _image(self, base: Base) -> Image:
+        """Return a base's very image. Raises BaseMissing."""
+        return self._images.find(self._api, _id(base), base.reference)
 
     def _ask(
         self, image: str, command: Sequence[str], work: Path | None = None, timeout: int = _PATIENCE

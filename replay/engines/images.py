@@ -13,20 +13,23 @@ from replay.engines import facts
 from replay.engines.base import SYSTEM_PATH
 from replay.engines.container import engine_errors
 from replay.engines.interpreters import minor
+from replay.engines.names import Names
 from replay.errors import BaseMissing, EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 Ask = Callable[[str, list[str]], tuple[int | None, bytes, bytes]]
-"""Runs a command in an image (by id); returns exit code, output and errors."""
+"""Runs a command in an image (by the engine's id); returns exit code, output and errors."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image by id, with the variables it sets and the architecture it says it is for (`amd64`)."""
+    """An image by id (`here`: what the engine calls it, see `replay.engines.names`), with the variables it sets and
+    the architecture it says it is for (`amd64`)."""
 
     id: str
+    here: str
     variables: Mapping[str, str]
     architecture: str
 
@@ -42,8 +45,9 @@ class Images:
     `cache` is a folder that keeps facts between processes; it is safe to delete.
     """
 
-    def __init__(self, ask: Ask, cache: Path | None) -> None:
+    def __init__(self, ask: Ask, names: Names, cache: Path | None) -> None:
         self._ask = ask
+        self._names = names
         self._cache = cache
         self._facts: dict[str, facts.Facts] = {}
 
@@ -53,7 +57,7 @@ class Images:
 
         with engine_errors(reference):
             try:
-                found = api.inspect_image(name)  # type: ignore[no-untyped-call]
+                named = self._names.find(api, name, reference)
             except ImageNotFound:
                 raise _missing(name, reference) from None
             except APIError as error:
@@ -64,10 +68,11 @@ class Images:
                     cause="names are lower case: NAME[:TAG][@sha256:DIGEST]",
                     do="correct [runtime] in replay.toml",
                 ) from None
+        found = named.told
         variables = dict(line.split("=", 1) for line in found["Config"].get("Env") or [] if "=" in line)
-        return Image("sha256:" + found["Id"].removeprefix("sha256:"), variables, found.get("Architecture", ""))
+        return Image(named.id, named.here, variables, found.get("Architecture", ""))
 
-    def facts_of(self, image: str, reference: str, python: str | None) -> facts.Facts:
+    def facts_of(self, api: APIClient, image: str, reference: str, python: str | None) -> facts.Facts:
         """Return the facts about an image's Python of version `python` (X.Y or X.Y.Z; None: its `python3`).
 
         Raises BaseMissing where it has a Python of another version, EngineError where it has none.
@@ -75,7 +80,9 @@ class Images:
         wanted = None if python is None else minor(python)
         key = f"{image.removeprefix('sha256:')}-{wanted or 'any'}"
         if key not in self._facts:
-            self._facts[key] = self._kept(key) or self._keep(key, self._look(image, reference, wanted))
+            self._facts[key] = self._kept(key) or self._keep(
+                key, self._look(self.find(api, image, reference).here, reference, wanted)
+            )
         return self._facts[key]
 
     def _look(self, image: str, reference: str, wanted: str | None) -> facts.Facts:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
-import shutil
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from replay.digest import CHUNK, of_file
-from replay.engines.cargo import Delivery, Stream
+from replay.digest import CHUNK
+from replay.engines.cargo import Delivery
 from replay.engines.container import engine_errors
+from replay.engines.names import Names, taken_out
 from replay.environment.base import BaseImage
 from replay.errors import EngineError
 
@@ -21,18 +18,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 1800
 """Seconds within which an engine must have taken or given an image."""
-
-
-OFF = 'set REPLAY_DELIVERY=mount, or `"features": {"containerd-snapshotter": false}` in the engine\'s daemon.json'
-"""What to do about an engine that names images by their manifest."""
-
-
-def by_manifest(info: Mapping[str, Any]) -> bool:
-    """Whether an engine with this answer to `GET /info` names images by their manifest (containerd's image store).
-
-    https://docs.docker.com/engine/storage/containerd/ shows the driver type to look for. Pure.
-    """
-    return ["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or [])
 
 
 class Refused(EngineError):
@@ -57,8 +42,9 @@ class Carrier(Protocol):
 class Warehouse:
     """The images of a container engine. `connect` gives a client that waits for PATIENCE seconds."""
 
-    def __init__(self, connect: Callable[[], APIClient]) -> None:
+    def __init__(self, connect: Callable[[], APIClient], names: Names | None = None) -> None:
         self._connect = connect
+        self._names = names or Names(connect)
 
     def identity(self) -> str:
         """Return what tells this engine from others."""
@@ -71,10 +57,15 @@ class Warehouse:
         with engine_errors("(none)"):
             return str(self._connect().version().get("Arch", ""))
 
-    def by_manifest(self) -> bool:
-        """Whether images are named by their manifest here: none can be put in or taken out byte for byte."""
-        with engine_errors("(none)"):
-            return by_manifest(self._connect().info())
+    def sizes(self, image: str) -> dict[str, int] | None:
+        """Return the sizes of an image's layers where an archive that leaves layers out must name them.
+
+        None where it need not: only containerd's image store asks for a manifest. Raises BaseMissing, EngineError.
+        """
+        with engine_errors(image):
+            if not self._names.by_manifest:
+                return None
+            return self._names.sizes(self._names.find(self._connect(), image))
 
     def known(self, name: str) -> str | None:
         """Return the id of the image of a name, None where none is here. Raises EngineError."""
@@ -82,15 +73,14 @@ class Warehouse:
 
         with engine_errors(name):
             try:
-                found = self._connect().inspect_image(name)  # type: ignore[no-untyped-call]
+                return self._names.find(self._connect(), name).id
             except ImageNotFound:
                 return None
-        return "sha256:" + str(found["Id"]).removeprefix("sha256:")
 
     def describe(self, image: str) -> BaseImage:
         """Return what an image built on this one takes over. Raises BaseMissing."""
         with engine_errors(image):
-            found = self._connect().inspect_image(image)  # type: ignore[no-untyped-call]
+            found = self._names.find(self._connect(), image).told
         return BaseImage(
             architecture=found["Architecture"],
             os=found["Os"],
@@ -126,8 +116,8 @@ class Warehouse:
                 raise
         return True
 
-    def load(self, archive: Iterable[bytes], image: str) -> None:
-        """Take in an archive, in the form of `docker save`, that holds the image of this id.
+    def load(self, archive: Iterable[bytes], image: str, name: str) -> None:
+        """Take in an archive, in the form of `docker save`, that holds the image of this id under a name.
 
         Raises Refused where the engine does not take it, and whatever `archive` raises.
         """
@@ -142,14 +132,12 @@ class Warehouse:
                 problem = str(error.explanation or error)
             else:
                 problem = next((line["error"] for line in said if "error" in line), "")
-        if problem or not self.has(image):
-            kept = "it names images by their manifest (containerd's image store)" if self.by_manifest() else ""
+            there = not problem and self._names.loaded(self._connect(), image, name)
+        if not there:
             raise Refused(
                 f"the engine did not take the image {image.removeprefix('sha256:')[:12]}",
-                cause=kept or problem.strip() or "it gave the image another id",
-                do=OFF
-                if kept
-                else "update the engine (Docker from 20.10, Podman from 4.3), or set REPLAY_DELIVERY=mount",
+                cause=problem.strip() or "it gave the image another id",
+                do="update the engine (Docker from 20.10, Podman from 4.3), or set REPLAY_DELIVERY=mount",
             )
 
     def save(self, image: str, folder: Path) -> tuple[Path, dict[str, Path]]:
@@ -158,56 +146,8 @@ class Warehouse:
         Raises BaseMissing, and EngineError where what the engine gives is not what the image's id says.
         """
         with engine_errors(image):
-            stream = Stream(self._connect().get_image(image, chunk_size=CHUNK))
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                files = unpack_saved(archive, folder)
-        return saved_image(files, image)
-
-
-def unpack_saved(archive: tarfile.TarFile, folder: Path) -> dict[str, Path]:
-    """Write the files of a saved image into a folder, numbered; return them by their names. Raises OSError."""
-    files: dict[str, Path] = {}
-    links: dict[str, str] = {}
-    for number, found in enumerate(archive):
-        name = posixpath.normpath(found.name)
-        if found.issym():
-            links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), found.linkname))
-        elif found.islnk():
-            links[name] = posixpath.normpath(found.linkname)
-        elif content := archive.extractfile(found):
-            files[name] = folder / str(number)
-            with files[name].open("wb") as file:
-                shutil.copyfileobj(content, file, CHUNK)
-    return files | {name: files[target] for name, target in links.items() if target in files}
-
-
-def saved_image(files: dict[str, Path], image: str | None) -> tuple[Path, dict[str, Path]]:
-    """Return config and layers by digest of the one saved image, every byte checked against its digest.
-
-    `image` is the id it must have, None for any. Raises EngineError.
-    """
-    try:
-        (listed,) = json.loads(files["manifest.json"].read_bytes())
-        config = files[posixpath.normpath(listed["Config"])]
-        wanted = json.loads(config.read_bytes())["rootfs"]["diff_ids"]
-        layers = dict(zip(wanted, (files[posixpath.normpath(name)] for name in listed["Layers"]), strict=True))
-    except (KeyError, TypeError, ValueError) as error:
-        raise EngineError(
-            "the archive is not that of one image, as `docker save` writes it",
-            cause=f"it is something else, holds several images, or is cut off ({type(error).__name__}: {error})",
-            do="write it anew: `docker save IMAGE -o FILE`, or `skopeo copy … docker-archive:FILE`",
-        ) from error
-    checks = ({image: config} if image else {}) | layers
-    wrong = [digest for digest, path in checks.items() if of_file(path) != digest]
-    if wrong:
-        raise EngineError(
-            f"the image is not what its id says: {wrong[0]} has other bytes",
-            cause="its layers are compressed in the archive, the archive is damaged, or the engine keeps images by "
-            "manifest (containerd's image store)",
-            do="save it with an engine that keeps images by config "
-            '(`"features": {"containerd-snapshotter": false}` in its daemon.json)',
-        )
-    return config, layers
+            api = self._connect()
+            return taken_out(api, self._names.find(api, image).here, image, folder)
 
 
 def _batched(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -27,6 +27,8 @@ Format = Literal["oci-archive", "oci", "docker-archive"]
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+CONTAINERD_NAME = "io.containerd.image.name"
+"""Where containerd's image store looks for the name of an image that it takes in."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,22 @@ def contents(image: Image, name: str, base: Mapping[str, Path], form: Format, st
     if form != "oci":
         blobs.append(docker_index(image.id, image.diff_ids, name))
     if form != "docker-archive":
-        listed = manifest(image, sizes)
-        entry: dict[str, Any] = {"mediaType": MANIFEST_TYPE, "digest": of_bytes(listed), "size": len(listed)}
-        entry["annotations"] = {REF_NAME: name}
-        index = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]})
-        blobs += [_text(_path(of_bytes(listed)), listed), _text("index.json", index), _text("oci-layout", LAYOUT)]
+        blobs += oci_index(image, name, sizes)
     return sorted({blob.path: blob for blob in blobs}.values(), key=lambda blob: blob.path)
+
+
+def oci_index(image: Image, name: str, sizes: Mapping[str, int]) -> list[Blob]:
+    """Return what makes an archive of an image's blobs an OCI layout; `sizes` as in `manifest`.
+
+    An engine that reads it takes the image with layers left out that it has; one that goes by the `manifest.json` of
+    `docker save` passes over it.
+    """
+    listed = manifest(image, sizes)
+    entry: dict[str, Any] = {"mediaType": MANIFEST_TYPE, "digest": of_bytes(listed), "size": len(listed)}
+    full = f"docker.io/{name}" if "/" in name else f"docker.io/library/{name}"
+    entry["annotations"] = {REF_NAME: name, CONTAINERD_NAME: full}
+    index = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]})
+    return [_text(_path(of_bytes(listed)), listed), _text("index.json", index), _text("oci-layout", LAYOUT)]
 
 
 def archive(blobs: Iterable[Blob]) -> Iterator[bytes]:

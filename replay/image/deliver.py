@@ -13,7 +13,7 @@ from pathlib import Path
 
 from replay.digest import canonical, of_bytes
 from replay.engines.warehouse import Refused, Warehouse
-from replay.image.archive import Blob, archive, base_blobs, config_blob, docker_index, layer_blob
+from replay.image.archive import Blob, archive, base_blobs, config_blob, docker_index, layer_blob, oci_index
 from replay.image.image import Image
 from replay.image.kept import base_layers
 from replay.image.layers import Layer, read_record, write_record
@@ -88,8 +88,11 @@ class Dock:
 
     def _send(self, image: Image, name: str, layers: Sequence[Layer], base: Iterable[Blob]) -> None:
         blobs = [config_blob(image), *base, *(layer_blob(layer, self._store) for layer in layers)]
+        blobs.append(docker_index(image.id, image.diff_ids, name))
+        if (sizes := self.warehouse.sizes(self.base)) is not None:
+            blobs += oci_index(image, name, sizes)
         with storing("read the layers of an image"):
-            self.warehouse.load(archive([*blobs, docker_index(image.id, image.diff_ids, name)]), image.id)
+            self.warehouse.load(archive(blobs), image.id, name)
 
     def _remember(self, image: Image, environment: str) -> None:
         layers = [{k: v for k, v in asdict(layer).items() if k != "write"} for layer in image.layers]

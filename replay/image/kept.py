@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from replay.digest import canonical, of_bytes, of_file, short
-from replay.engines.warehouse import Warehouse, saved_image, unpack_saved
+from replay.engines.saved import saved_image, unpack_saved
+from replay.engines.warehouse import Warehouse
 from replay.environment.kept import describe, is_kept
 from replay.errors import BaseMissing
 from replay.image.archive import archive, base_blobs, docker_index, file_blob
@@ -74,7 +75,7 @@ def send(
     """
     blobs = [file_blob(image, config), *base_blobs(files)]
     with storing("read a base"):
-        warehouse.load(archive([*blobs, docker_index(image, layers, name)]), image)
+        warehouse.load(archive([*blobs, docker_index(image, layers, name)]), image, name)
 
 
 @contextmanager

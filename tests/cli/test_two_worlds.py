@@ -104,17 +104,17 @@ def test_state_tree_and_image_are_one_wherever_and_whenever_they_are_made(
     shop.declare(base=base_image("bookworm"), runtime='requirements = "requirements.txt"')
     shop.job(source=f"import beta\n{(shop.root / 'score.py').read_text()}")
     first = shop.bind("warm-up")["record"]
-    image = shop.replay("build", "--json").json["image"]
+    built = shop.replay("build", "--json").json
     moved(shop, elsewhere)
     elsewhere.replay_in("run", "--tag", "a")
     told = elsewhere.replay_in("show", "a")
     assert first["state"] in told
     assert trees(elsewhere.root) == trees(shop.root)
-    assert image in elsewhere.replay_in("build", "a")
+    assert built["image"] in elsewhere.replay_in("build", "a")
     one, two = shop.root / "one.tar", elsewhere.root / "two.tar"
     shop.replay("export", "-o", str(one))
     elsewhere.replay_in("export", "a", "-o", str(two))
     assert one.read_bytes() == two.read_bytes()
     again = shop.bind("warm")["record"]
     assert again["state"] == first["state"]
-    client.images.remove(image, force=True)
+    client.images.remove(built["name"], force=True)

@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from replay.engines.container import engine_errors
-from replay.engines.warehouse import by_manifest
+from replay.engines.names import by_manifest
 from replay.errors import EngineError, StoreError
 
 

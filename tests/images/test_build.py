@@ -16,6 +16,7 @@ import pytest
 from images import build
 from images.layers import write_layer
 from images.recipe import Recipe
+from replay.engines.names import Names
 
 SUITES = ["bookworm", pytest.param("trixie", marks=pytest.mark.slow), pytest.param("bullseye", marks=pytest.mark.slow)]
 
@@ -42,12 +43,13 @@ def test_two_builds_give_the_same_bytes(
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", ["bookworm", "bookworm-notz"])
-def test_the_engine_gives_the_image_the_id_we_computed(
+def test_the_image_in_the_engine_is_the_one_we_computed(
     name: str, base_image: Callable[[str], str], docker_host: str
 ) -> None:
-    image = docker.DockerClient(base_url=docker_host).images.get(base_image(name))
+    api = docker.APIClient(docker_host, version="auto")
+    image = Names(lambda: api).find(api, base_image(name))
     assert image.id == build.image_id(build.build(name))
-    assert image.attrs["Created"] == "2025-01-01T00:00:00Z"
+    assert image.told["Created"] == "2025-01-01T00:00:00Z"
 
 
 IN_CONTAINER = """
