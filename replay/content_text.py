@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def read_csv(source: pa.Buffer, name: str) -> tuple[pa.Table, pa.Table, dict[str
     try:
         raw = arrow_csv.read_csv(pa.BufferReader(source), **layout.options())
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise csv_error(source.to_pybytes(), layout, name, error) from error
+        raise csv_error(lambda: pa.BufferReader(source), layout, name, error) from error
     return raw, pa.table({column: typed(raw[column]) for column in layout.header}), layout.dialect
 
 
@@ -168,7 +169,8 @@ def decoded(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _not_utf8(data, name, error) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _not_utf8(name, data[error.start], line, error.start) from error
 
 
 def _array(values: list[Any]) -> pa.Array:
@@ -225,26 +227,47 @@ def _header(head: bytes, delimiter: str, name: str) -> list[str]:
     return header
 
 
-def csv_error(data: bytes, layout: CsvLayout, name: str, error: Exception) -> CompareError:
-    """Return the error that names the line of the first row that is wrong; this is a second, slow reading."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as misread:
-        return _not_utf8(data, name, misread)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter)
-    try:
-        for row in rows:
-            if row and len(row) != len(layout.header):
-                what = f"line {rows.line_num} has {len(row)} cells where the header has {len(layout.header)}"
-                return wrong(name, what, "it was truncated, or a cell holds the delimiter without quotes")
-    except csv.Error as misread:
-        return wrong(name, f"line {rows.line_num}: {misread}", "it is not CSV")
+def csv_error(open_: Callable[[], Any], layout: CsvLayout, name: str, error: Exception) -> CompareError:
+    """Return the error that names the line of the first row that is wrong; this is a second, slow reading.
+
+    `open_` opens the file at its beginning; it is read a piece at a time.
+    """
+    with open_() as stream:
+        not_utf8 = _undecodable(stream, name)
+    if not_utf8 is not None:
+        return not_utf8
+    with open_() as stream:
+        rows = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=layout.delimiter)
+        try:
+            for row in rows:
+                if row and len(row) != len(layout.header):
+                    what = f"line {rows.line_num} has {len(row)} cells where the header has {len(layout.header)}"
+                    return wrong(name, what, "it was truncated, or a cell holds the delimiter without quotes")
+        except csv.Error as misread:
+            return wrong(name, f"line {rows.line_num}: {misread}", "it is not CSV")
     return wrong(name, str(error), "it is not CSV")
 
 
-def _not_utf8(data: bytes, name: str, error: UnicodeDecodeError) -> CompareError:
-    line = data.count(b"\n", 0, error.start) + 1
-    return _encoding(name, f"is not UTF-8: byte 0x{data[error.start]:02x} in line {line} (offset {error.start:,})")
+def _undecodable(stream: Any, name: str) -> CompareError | None:
+    """Return the error that names the first byte that is not UTF-8, None where all are."""
+    decoder, start, line = codecs.getincrementaldecoder("utf-8")(), 0, 1
+    while True:
+        piece = stream.read(BLOCK)
+        try:
+            decoder.decode(piece, final=not piece)
+        except UnicodeDecodeError as error:
+            held = error.object  # what was left of the piece before, and this one
+            start -= len(held) - len(piece)
+            line += held.count(b"\n", 0, error.start)
+            return _not_utf8(name, held[error.start], line, start + error.start)
+        if not piece:
+            return None
+        start += len(piece)
+        line += piece.count(b"\n")
+
+
+def _not_utf8(name: str, byte: int, line: int, offset: int) -> CompareError:
+    return _encoding(name, f"is not UTF-8: byte 0x{byte:02x} in line {line} (offset {offset:,})")
 
 
 def _encoding(name: str, what: str) -> CompareError:

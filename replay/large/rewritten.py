@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from replay.compare.text import clean
-from replay.content_text import BLOCK, CsvLayout, as_number, as_whole
+from replay.content_text import BLOCK, CsvLayout, as_number, as_whole, csv_error
 from replay.errors import CompareError
 from replay.large.source import Source, parquet_source
 
@@ -43,7 +43,7 @@ def rewritten(
 
     What is rewritten lies in a temporary folder while the result is in use; with a `digest` the last few are kept.
     None where only reading all of it at once can tell what it holds, or what is wrong with it. Raises CompareError:
-    no room, no header, a column twice.
+    no room; of a CSV also what `replay.content_text.read_csv` raises.
     """
     with _lock:
         if digest and (digest, name) in _known:
@@ -90,7 +90,9 @@ class _Text:
             for batch in batches():
                 for column, cells in zip(layout.header, batch.columns, strict=True):
                     kinds[column].see(cells)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            raise csv_error(self._open, layout, self.name, error) from error
+        except OSError:
             return None
         schema = pa.schema([(column, kind.type()) for column, kind in kinds.items()])
         return self._written(batches, schema, layout.dialect)

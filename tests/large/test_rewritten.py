@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from replay.compare.tables import compare_tables
 from replay.content import load
+from replay.errors import CompareError
 from replay.large.compare import comparable, compare_large
 from replay.large.rewritten import rewritten
 from replay.record import OutputSpec
@@ -101,8 +102,6 @@ def test_the_same_table_and_the_same_findings_as_in_memory(tmp_path: Path, seed:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("ragged.csv", b"id,x\n" + b"1,2\n" * 200 + b"3\n"),
-        ("latin.csv", b"id,x\n" + b"1,2\n" * 200 + b"3,\xe9\n"),
         ("empty.csv", b""),
         ("nested.jsonl", b'{"id": 1, "x": [1]}\n'),
         ("mixed.jsonl", b'{"id": 1}\n' * 50 + b'{"id": "a"}\n'),
@@ -115,6 +114,31 @@ def test_what_only_the_whole_file_tells_is_left_to_the_reader_in_memory(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert rewritten(tmp_path / name, name, name.split(".")[1], None, None, BLOCK) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"id,x\n" + b"1,2\n" * 200 + b"3\n",
+        b"id,x\n" + b"1,2\n" * 200 + b'"3\n3",4,5\n',
+        b"id,x\n" + b"1,2\n" * 200 + b"3,\xe9\n",
+        "\ufeffid,x\n1,é\n".encode() * 20 + b"\xc3",
+        b"id,id\n1,2\n",
+        "id,x\n1,2\n".encode("utf-16"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_said_as_in_memory(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_bytes(content)
+    said = []
+    for read in (
+        lambda: load(file, "wrong.csv", "csv"),
+        lambda: rewritten(file, "wrong.csv", "csv", None, None, BLOCK),
+    ):
+        with pytest.raises(CompareError) as error:
+            read()
+        said.append(error.value.what)
+    assert said[0] == said[1]
 
 
 def test_what_was_rewritten_goes_when_nobody_uses_it(tmp_path: Path) -> None:
