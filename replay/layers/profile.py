@@ -71,10 +71,13 @@ def count(tallies: Sequence[Tally], batches: Iterable[Any]) -> int:
     """Show every tally its column of each Arrow batch, side by side; return how many rows passed."""
     rows = 0
     with ThreadPoolExecutor() as threads:
-        for batch in batches:
+        counting: Iterable[None] = ()
+        for batch in batches:  # the next one is read while the last one is being counted
+            list(counting)
             rows += batch.num_rows
             each = map if batch.num_rows < _FEW else threads.map
-            list(each(Tally.add, tallies, batch.columns))
+            counting = each(Tally.add, tallies, batch.columns)
+        list(counting)
     return rows
 
 
@@ -121,7 +124,7 @@ class Tally:
             self.nulls.update(_counted(counted.filter(null)))
             self._add_values(self.values, counted.filter(pc.invert(null)))
         elif self.cells.settled:
-            nulls = column.filter(pc.is_in(column, spelled))
+            nulls = column.filter(pc.is_in(column, spelled)) if self.cells.spelled else column[:0]
             self.cells.kinds["text"] += len(column) - len(nulls)
             self.nulls.update(_counted(nulls.value_counts()))
         else:  # mostly different ones: counting them first would cost more than it saves
