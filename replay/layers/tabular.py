@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,12 +75,17 @@ def _profile_parquet(file: Path) -> Profile:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as table:
-        tallies = _tallies(table.schema_arrow)
-        for group in range(table.num_row_groups):
-            try:
-                count(tallies, table.iter_batches(row_groups=[group]))
-            except (ValueError, OSError):
-                return broken("parquet", f"row group {group + 1} of {table.num_row_groups} cannot be read")
+        tallies, groups, group = _tallies(table.schema_arrow), table.num_row_groups, 0
+
+        def batches() -> Iterator[Any]:
+            nonlocal group
+            for group in range(groups):
+                yield from table.iter_batches(row_groups=[group])
+
+        try:
+            count(tallies, batches())
+        except (ValueError, OSError):
+            return broken("parquet", f"row group {group + 1} of {groups} cannot be read")
         rows = table.metadata.num_rows
     return Profile(format="parquet", rows=rows, columns=tuple(tally.done() for tally in tallies))
 

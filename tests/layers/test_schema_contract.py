@@ -100,6 +100,18 @@ def test_counts_are_the_same_however_many_batches_a_file_has(tmp_path: Path) -> 
     assert (void.nulls, void.null_texts) == (399_999, {"NA": 100_000})
 
 
+def test_the_rare_cells_of_a_long_column_are_counted_by_spelling_over_all_its_batches(tmp_path: Path) -> None:
+    """Most cells are different numbers; nulls and odd ones come up in every batch."""
+    odd = {0: "-", 1: "NA", 2: " ", 3: "007"}
+    rows = [f"{n},{odd.get(n % 1000, f'{n}.5')}\n" for n in range(400_000)]
+    columns = contract(tmp_path, "id,x\n" + "".join(rows)).columns
+
+    assert columns is not None
+    assert (columns[1].type, columns[1].style, columns[1].distinct) == ("text", "numbers", None)
+    assert (columns[1].odd, columns[1].null_texts) == ({"-": 400, " ": 400}, {"NA": 400})
+    assert columns[1].deciding == 800
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -144,6 +156,7 @@ def test_columns_of_one_name_or_none_are_told_apart_as_pandas_does(tmp_path: Pat
         ("in.csv", b"a,b\n1,2\n3,4,5\n", "csv: line 3 has 3 fields where the first has 2"),
         ("in.csv", b'a,b\n"1\n1",2\n3\n', "csv: line 4 has 1 field where the first has 2"),
         ("in.csv", b"a,b\n1,\x00\n", "csv: line 2 holds a NUL byte"),
+        ("in.csv", b"a,b\n" + b"1,2\n" * 999_999 + b"1,\x00\n", "csv: line 1000001 holds a NUL byte"),
         ("in.csv", b"", "csv: the file is empty"),
         ("in.csv", b"\n\n", "csv: no line of it holds anything"),
         (
