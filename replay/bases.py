@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from replay import recipe
-from replay.digest import canonical, of_bytes, short
+from replay.digest import of_bytes, short
 from replay.engines.warehouse import Carrier, Refused, Warehouse
 from replay.environment.base import Base
 from replay.environment.kept import is_kept
-from replay.errors import RegistryError
+from replay.errors import RegistryError, StoreError
 from replay.execute import Workbench
 from replay.image import kept
 from replay.image.build import archived
-from replay.image.layers import read_record, write_record
+from replay.layers.release import load
+from replay.layers.runtime import RuntimeLayer
 from replay.registry.client import Repository
 from replay.registry.http import Http
 from replay.registry.image import KINDS, RemoteImage, fetch, look
@@ -24,6 +26,9 @@ from replay.store.files import remove_tree
 
 _HOST = re.compile(r"[^/]*[.:][^/]*/|localhost:")
 """How a name begins that says its registry. `localhost/` without a port is how Podman calls its own images."""
+
+MOST_RUNS = 200
+"""So many of the last runs are looked through for what a name stood for."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class _Found:
 
 
 class _Registry:
-    """Bases of registries, brought into an engine that lacks them."""
+    """Bases of registries, brought into an engine that lacks them. What was bound before stands in the run log."""
 
     def __init__(self, warehouse: Warehouse, bench: Workbench, plain: bool) -> None:
         self._warehouse = warehouse
@@ -82,25 +87,24 @@ class _Registry:
         """
         if where.digest is not None:
             return _Found(self._pinned(where), where)
-        memory = self._memory(str(where))
-        before = read_record(memory)
+        before = self._bound(lambda named: named.startswith(f"{where}@"))
         try:
             self._progress(f"asking {where.host} what {where} stands for")
             digest = of_bytes(self._repository(where).manifest(kinds=KINDS))
         except RegistryError as error:
             return self._unasked(where, before, error)
         found = _Found(self._pinned(replace(where, digest=digest)), replace(where, digest=digest))
-        write_record(memory, digest)
-        if before in (None, digest):
+        was = before.where.digest if before else None
+        if was in (None, digest):
             return found
-        moved = f"the tag of the base {where} was moved: it stands for {short(digest)}, and stood for {short(before)}"
+        moved = f"the tag of the base {where} was moved: it stands for {short(digest)}, and stood for {short(was)}"
         return replace(found, findings=(f"{moved} when it was last bound here",))
 
-    def _unasked(self, where: Reference, before: str | None, error: RegistryError) -> _Found:
+    def _unasked(self, where: Reference, before: _Found | None, error: RegistryError) -> _Found:
         """Return what a tag is taken for where its registry does not say. Raises `error` where nothing is known."""
-        if before is not None and (image := self._here(replace(where, digest=before))):
-            said = f"the base {where} is what it was when it was last bound here ({short(before)}): {error.what}"
-            return _Found(image, replace(where, digest=before), (said,))
+        if before is not None and before.where.digest and (image := self._here(before.where)):
+            said = f"the base {where} is what it was when it was last bound here ({short(before.where.digest)})"
+            return _Found(image, before.where, (f"{said}: {error.what}",))
         if image := self._warehouse.known(str(where)):
             return _Found(image, where, (f"the base {where} is what the engine knows by that name: {error.what}",))
         raise error
@@ -111,11 +115,8 @@ class _Registry:
             return image
         repository = self._repository(where)
         remote = look(repository, self._warehouse.architecture())
-        if is_kept(remote.id, self._store):
-            kept.give_back(remote.id, self._warehouse, self._store)
-        elif not self._warehouse.has(remote.id):
+        if not self._given(remote.id):
             self._fetch(remote, repository)
-        write_record(self._memory(where.digest), remote.id)
         return remote.id
 
     def _here(self, where: Reference) -> str | None:
@@ -123,10 +124,14 @@ class _Registry:
         names = (f"{where.host}/{where.name}@{where.digest}", _name(where))
         if image := next(filter(None, map(self._warehouse.known, names)), None):
             return image
-        image = read_record(self._memory(where.digest))
-        if image and is_kept(image, self._store):
+        before = self._bound(lambda named: named.endswith(f"@{where.digest}"))
+        return before.image if before and self._given(before.image) else None
+
+    def _given(self, image: str) -> bool:
+        """Whether the engine has an image, given back where the store keeps it."""
+        if is_kept(image, self._store):
             kept.give_back(image, self._warehouse, self._store)
-        return image if image and self._warehouse.has(image) else None
+        return self._warehouse.has(image)
 
     def _fetch(self, remote: RemoteImage, repository: Repository) -> None:
         where = repository.where
@@ -145,10 +150,18 @@ class _Registry:
     def _repository(self, where: Reference) -> Repository:
         return Repository(where, Http(where, self._plain))
 
-    def _memory(self, name: str | None) -> Path:
-        """Return where it is remembered what a tag stood for, or which image a digest is: safe to forget."""
-        key = of_bytes(canonical([name, self._warehouse.identity()])).removeprefix("sha256:")
-        return self._store.cache("bases") / key
+    def _bound(self, wanted: Callable[[str], bool]) -> _Found | None:
+        """Return the base of the last run of this store whose name for it fits; a run that was pulled says nothing."""
+        mine = [entry for entry in self._store.runs() if entry.reason == "run" and not entry.origin]
+        for entry in reversed(mine[-MOST_RUNS:]):
+            try:
+                named = self._store.run(entry.run).provenance.base
+                runtime = load(self._store, entry.state).layers["runtime"] if wanted(named) else None
+            except StoreError:
+                continue
+            if isinstance(runtime, RuntimeLayer) and runtime.base.image:
+                return _Found(runtime.base.image, parse(named))
+        return None
 
 
 def _name(where: Reference) -> str:
