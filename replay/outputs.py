@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,23 +133,48 @@ def _written_differently(label: str, good: Content | Source, bad: Content | Sour
         if good.dialect.get(what) != bad.dialect.get(what)
     ]
     numbers: dict[str, Any] = {"reasons": reasons}
-    if isinstance(good, Content) and isinstance(bad, Content) and good.raw is not None and bad.raw is not None:
-        reasons += _written_cells(good.raw, bad.raw)
+    cells = [_raw(side) for side in (good, bad)]
+    if cells[0] is not None and cells[1] is not None:
+        reasons += _written_cells(cells[0], cells[1])
     why = f" ({'; '.join(reasons)})" if reasons else ""
     return Difference(label, "encoding", f"{clean(label, 200)}: same values, different bytes{why}", numbers)
 
 
-def _written_cells(good: pa.Table, bad: pa.Table) -> list[str]:
-    """Return, for every column of two equal tables in equal order, how many cells are written differently."""
+def _raw(side: Content | Source) -> Iterator[pa.Table | pa.RecordBatch] | None:
+    """Return the cells of a CSV as they are written, a part at a time; None where it is none."""
+    if isinstance(side, Source):
+        return side.raw() if side.raw is not None else None
+    return iter([side.raw]) if side.raw is not None else None
+
+
+def _written_cells(
+    good: Iterator[pa.Table | pa.RecordBatch], bad: Iterator[pa.Table | pa.RecordBatch]
+) -> Iterator[str]:
+    """Yield, for every column of two equal tables in equal order, how many cells are written differently."""
     import pyarrow.compute as pc
 
-    found = []
-    for name in good.column_names:
-        places = pc.indices_nonzero(pc.fill_null(pc.not_equal(good[name], bad[name]), False).combine_chunks())
-        if len(places):
-            before, after = (clean(side[name][places[0].as_py()].as_py()) for side in (good, bad))
-            cells = count(len(places), "cell")
-            found.append(
-                f"{clean(name)}: {cells} written differently, {before} -> {after} in row {places[0].as_py() + 1}"
-            )
-    return found
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    start = 0
+    for one, other in _abreast(good, bad):
+        for name in one.schema.names:
+            places = pc.indices_nonzero(pc.fill_null(pc.not_equal(one[name], other[name]), False))
+            if len(places) and name not in first:
+                place = places[0].as_py()
+                before, after = (clean(side[name][place].as_py()) for side in (one, other))
+                first[name] = f"{before} -> {after} in row {start + place + 1}"
+            counts[name] += len(places)
+        start += one.num_rows
+    for name, number in counts.items():
+        if number:
+            yield f"{clean(name)}: {count(number, 'cell')} written differently, {first[name]}"
+
+
+def _abreast(good: Iterator[Any], bad: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield the parts of two tables cut alike."""
+    one, other = next(good, None), next(bad, None)
+    while one is not None and other is not None:
+        rows = min(one.num_rows, other.num_rows)
+        yield one.slice(0, rows), other.slice(0, rows)
+        one, other = one.slice(rows), other.slice(rows)
+        one, other = one if one.num_rows else next(good, None), other if other.num_rows else next(bad, None)

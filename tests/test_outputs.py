@@ -452,3 +452,27 @@ LAUGHS = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
 def test_wrong_yaml_is_named_by_its_line(tmp_path: Path, text: str, what: str) -> None:
     assert what in fails(tmp_path, text, "a: 1", "metrics.yaml").what
     assert "is not UTF-8: byte 0xe9 in line 2" in fails(tmp_path / "latin", b"a: 1\nb: \xe9\n", "a: 1", "m.yaml").what
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_large_text_is_told_as_a_small_one_is(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is said of two small files is said of them again when they are taken for too large for memory."""
+    rows = [(number, number * 0.5, f"plan {number % 3}") for number in range(500)]
+
+    def text(written: str, more: float = 0.0) -> str:
+        if kind == "csv":
+            return "id,score,plan\n" + "".join(f"{i},{format(s + more, written)},{p}\n" for i, s, p in rows)
+        line = '{{"id": {}, "score": {}, "plan": "{}"}}\n'
+        return "".join(line.format(i, format(s + more, written), p) for i, s, p in rows)
+
+    pairs = {"written": text(".2f"), "moved": text(".1f", 1.0), "short": text(".1f")[: -len(text(".1f")) // 2]}
+    pairs["short"] = pairs["short"][: pairs["short"].rindex("\n") + 1]
+    for name, other in pairs.items():
+        small = compare(tmp_path / "small" / name, text(".1f"), other, f"scores.{kind}", key=("id",))
+        with monkeypatch.context() as low:
+            low.setattr("replay.matches.LARGE", 1)
+            large = compare(tmp_path / "large" / name, text(".1f"), other, f"scores.{kind}", key=("id",))
+        assert small is not None
+        assert large is not None
+        assert large.lines() == small.lines()
+        assert name != "written" or kind != "csv" or "0.0 -> 0.00 in row 1" in large.sentence

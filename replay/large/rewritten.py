@@ -95,7 +95,7 @@ class _Text:
         except OSError:
             return None
         schema = pa.schema([(column, kind.type()) for column, kind in kinds.items()])
-        return self._written(batches, schema, layout.dialect)
+        return self._written(batches, schema, layout.dialect, batches)
 
     def jsonl(self) -> Source | None:
         """Rewrite JSON Lines whose fields are plain: what is nested or of mixed types is for the reader in memory."""
@@ -139,7 +139,13 @@ class _Text:
             if rest.strip():
                 yield rest
 
-    def _written(self, batches: Batches, schema: pa.Schema, dialect: dict[str, str]) -> Source | None:
+    def _written(
+        self,
+        batches: Batches,
+        schema: pa.Schema,
+        dialect: dict[str, str],
+        raw: Callable[[], Iterator[pa.RecordBatch]] | None = None,
+    ) -> Source | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -150,7 +156,7 @@ class _Text:
                 for batch in batches():
                     columns = [_cast(batch.column(place), field.type) for place, field in enumerate(schema)]
                     writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP)
-            source = replace(parquet_source([(file, self.name)]), dialect=dialect)
+            source = replace(parquet_source([(file, self.name)]), dialect=dialect, raw=raw)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, pa.ArrowException):  # a text that Arrow tells apart only when it is cast

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Source:
     """The files of one table, in order; `rows` are the rows of each. `dialect` is how it is written.
 
-    `filled` are columns that are known to hold no null.
+    `filled` are columns that are known to hold no null. `raw` reads the cells of a CSV as they are written, in blocks.
     """
 
     files: tuple[Path, ...]
@@ -28,6 +28,7 @@ class Source:
     schema: pa.Schema
     dialect: dict[str, str] = field(default_factory=dict)
     filled: frozenset[str] = frozenset()
+    raw: Callable[[], Iterator[pa.RecordBatch]] | None = None
 
     @property
     def total(self) -> int:
