@@ -49,6 +49,16 @@ def is_remote(host: str, platform: str) -> bool:
     return host.startswith(("tcp:", "ssh:", "http:", "https:")) or "Docker Desktop" in platform
 
 
+def no_services(where: str) -> EngineError:
+    """Return the error for a job with services on an engine to which its files are copied: sockets cannot be."""
+    return EngineError(
+        f"a job that asks [services] cannot run on the engine at {where or 'its usual socket'}",
+        cause="the stand-ins of its services are sockets of this machine, which that engine does not see",
+        do="run it on an engine of this machine, or with --engine local; or declare the source as [data], which is "
+        "asked when the job is bound",
+    )
+
+
 @dataclass(frozen=True)
 class Cargo:
     """A folder (if any) that is copied to `target`, a volume of the container, and back when the job has ended.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.engines import clock, tool
 from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, Mount, RunResult, RunSpec, led
-from replay.engines.cargo import Cargo, Delivery, delivery, is_remote
+from replay.engines.cargo import Cargo, Delivery, delivery, is_remote, no_services
 from replay.engines.container import Container, Exit, Take, engine_errors, reap
 from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
@@ -119,6 +119,8 @@ class DockerEngine:
         def take(out: bytes | None, err: bytes | None) -> None:
             log.add(out or err or b"")
 
+        if spec.services is not None and self._copies:
+            raise no_services(self._where()[0])
         make_mountpoints(spec.mounts, spec.workspace)
         identity = job_user(self._connected()[2])
         if os.getuid() == 0:

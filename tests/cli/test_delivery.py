@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import docker
 import pytest
 
+from replay.engines.base import RunSpec
+from replay.engines.docker import DockerEngine
+from replay.errors import EngineError
 from tests.cli.conftest import Shop, own_images
 from tests.environment.making import requirements
 
@@ -91,6 +95,18 @@ def test_an_engine_elsewhere_gets_everything_by_copying(bound: Shop, docker_host
         bound.job(source="raise SystemExit(3)\n")
         assert "exit code 3" in bound.replay("run", DOCKER_HOST=elsewhere).err
     bound.sound()
+
+
+def test_a_job_with_services_is_told_that_an_engine_elsewhere_cannot_run_it(
+    base_image: Callable[[str], str], docker_host: str, tmp_path: Path
+) -> None:
+    with over_tcp(docker_host) as elsewhere:
+        engine = DockerEngine(elsewhere)
+        asked = RunSpec(engine.base(base_image("bookworm"), None), ["true"], tmp_path, services=tmp_path)
+        with pytest.raises(EngineError, match=r"asks \[services\] cannot run on the engine at tcp://") as caught:
+            engine.run(asked)
+    assert "sockets of this machine" in caught.value.cause
+    assert "--engine local" in caught.value.do
 
 
 def test_a_changed_file_in_the_cache_is_found_before_anything_is_loaded(
