@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.cli.conftest import Shop
@@ -129,7 +130,9 @@ def test_an_image_for_another_architecture(shop: Shop, docker_host: str) -> None
     assert f"the image {name} is for arm64, and this engine runs amd64" in ended.explains()[0]
 
 
-def test_a_dockerfile_is_built_and_taken_as_it_is(shop: Shop, base_image: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_dockerfile_is_built_and_taken_as_it_is(
+    shop: Shop, base_image: Callable[[str], str], tmp_path: Path, client: docker.DockerClient
+) -> None:
     files = installed([wheel(tmp_path, "rounding", "1.0", {"rounding.py": ROUNDING.format(how="round(x)")})])
     for name, data in files.items():
         (shop.root / "site" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +146,7 @@ def test_a_dockerfile_is_built_and_taken_as_it_is(shop: Shop, base_image: Callab
     assert layer["packages"]["wheels"]["rounding"]["version"] == "1.0"
     assert layer["env"]["THREADS"] == "4"
     assert shop.replay("rerun", "built").code == 0
+    client.images.remove(layer["base"]["image"], force=True)
     (shop.root / "Dockerfile").write_text("FROM registry.invalid/no/such:image\n")
     assert "the image of Dockerfile could not be built" in shop.replay("run").explains()[0]
     (shop.root / "Dockerfile").write_text(f"FROM {base_image('bookworm')}\nRUN echo dear me; exit 7\n")
