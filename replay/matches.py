@@ -164,7 +164,7 @@ def _joined(match: Match, files: Sequence[File]) -> Content:
 def large_tables(match: Match) -> tuple[Source, Source] | None:
     """Return both sides as tables on disk, where they are too large to be held in memory.
 
-    None for what only goes through memory: Arrow, partitioned folders, text in parts, text with nested fields.
+    None for what only goes through memory: partitioned folders, text and Arrow in parts, lines with nested fields.
     Raises CompareError: a file that is truncated, a CSV without a header or with a column twice.
     """
     sides = match.parts
@@ -177,7 +177,7 @@ def large_tables(match: Match) -> tuple[Source, Source] | None:
     if kinds == {"parquet"} and not any(partition(file.name) for file in files):
         good, bad = (parquet_source([(file.locate(), file.name) for file in side]) for side in sides)
         return good, bad
-    if not match.parts[0] and len(kinds) == 1 and (kind := kinds.pop()) in ("csv", "jsonl"):
+    if not match.parts[0] and len(kinds) == 1 and (kind := kinds.pop()) in ("csv", "jsonl", "arrow"):
         found = [rewritten(f.locate(), f.name, kind, packing(f.name), f.digest) for f in files]
         return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
     return None

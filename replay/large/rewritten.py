@@ -1,6 +1,6 @@
-"""Text too large for memory, rewritten once as parquet: read in blocks, each column in the type that all of it has.
+"""Text and Arrow files too large for memory, rewritten once as parquet: read in blocks, each column in its one type.
 
-The types are those of `replay.content_text`, so that a table is the same whether it is held in memory or not.
+The types of text are those of `replay.content_text`, so that a table is the same whether it is held in memory or not.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ GROUP = 122_880
 REMEMBERED = 4
 """Tables that stay rewritten: the probes of a bisect are all held against the same one."""
 
+Kind = Literal["csv", "jsonl", "arrow"]
+
 Batches = Callable[[], Iterator["pa.RecordBatch | pa.Table"]]
 """Reads the file from its beginning, a block at a time."""
 
@@ -37,9 +39,9 @@ _lock = threading.Lock()
 
 
 def rewritten(
-    path: Path, name: str, kind: Literal["csv", "jsonl"], packing: str | None, digest: str | None, block: int = BLOCK
+    path: Path, name: str, kind: Kind, packing: str | None, digest: str | None, block: int = BLOCK
 ) -> Source | None:
-    """Return the table in a text file, called `name` and packed as `packing` says, as parquet beside it.
+    """Return the table in a file, called `name` and packed as `packing` says, as parquet beside it.
 
     What is rewritten lies in a temporary folder while the result is in use; with a `digest` the last few are kept.
     None where only reading all of it at once can tell what it holds, or what is wrong with it. Raises CompareError:
@@ -49,8 +51,8 @@ def rewritten(
         if digest and (digest, name) in _known:
             _known.move_to_end((digest, name))
             return _known[digest, name]
-    text = _Text(path, name, packing, block)
-    found = text.csv() if kind == "csv" else text.jsonl()
+    file = _File(path, name, packing, block)
+    found = {"csv": file.csv, "jsonl": file.jsonl, "arrow": file.arrow}[kind]()
     if found is not None and digest:
         with _lock:
             _known[digest, name] = found
@@ -60,8 +62,8 @@ def rewritten(
 
 
 @dataclass(frozen=True)
-class _Text:
-    """A text file that is read in blocks of so many bytes."""
+class _File:
+    """A file that is read in blocks of so many bytes."""
 
     path: Path
     name: str
@@ -122,6 +124,33 @@ class _Text:
         schema = pa.schema(list(common.items()))
         return self._written(lambda: tables(schema), schema, {})
 
+    def arrow(self) -> Source | None:
+        """Rewrite an Arrow file whose types parquet keeps."""
+        import pyarrow as pa
+
+        if self.packing:
+            return None
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with pa.memory_map(str(self.path)) as source:
+                if source.read(6) == b"ARROW1":
+                    reader = pa.ipc.open_file(source)
+                    yield from map(reader.get_batch, range(reader.num_record_batches))
+                else:
+                    source.seek(0)
+                    yield from pa.ipc.open_stream(source)
+
+        schema = None
+        try:
+            for batch in batches():
+                batch.validate(full=True)  # offsets out of bounds would end this process, not raise
+                schema = batch.schema.remove_metadata()
+        except (pa.ArrowException, OSError, UnicodeDecodeError):
+            return None
+        if schema is None:
+            return None
+        return self._written(batches, schema, {f"type of {field.name}": str(field.type) for field in schema})
+
     def _open(self) -> pa.NativeFile:
         import pyarrow as pa
 
@@ -156,10 +185,13 @@ class _Text:
                 for batch in batches():
                     columns = [_cast(batch.column(place), field.type) for place, field in enumerate(schema)]
                     writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP)
-            source = replace(parquet_source([(file, self.name)]), dialect=dialect, raw=raw)
+            found = parquet_source([(file, self.name)])
+            if not found.schema.equals(schema):
+                raise pa.ArrowInvalid("parquet keeps these types as others")
+            source = replace(found, schema=schema, dialect=dialect, raw=raw)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, pa.ArrowException):  # a text that Arrow tells apart only when it is cast
+            if isinstance(error, pa.ArrowException):  # parquet does not hold this, or as something else
                 return None
             if isinstance(error, OSError):
                 raise CompareError(

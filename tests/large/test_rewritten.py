@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from replay.compare.tables import compare_tables
 from replay.content import load
@@ -156,3 +156,46 @@ def test_a_file_of_a_known_digest_is_rewritten_once(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id\n1\n")
     first, second = (rewritten(tmp_path / "a.csv", "a.csv", "csv", None, "sha256:1") for _ in range(2))
     assert first is second
+
+
+@pytest.mark.parametrize("container", ["file", "stream", "feather"])
+def test_an_arrow_file_keeps_its_types(tmp_path: Path, container: str) -> None:
+    table = pa.table(
+        {
+            "id": pa.array(range(90), pa.int32()),
+            "plan": pa.array(["a", "b", None] * 30).dictionary_encode(),
+            "at": pa.array(range(90), pa.timestamp("us", "UTC")),
+            "score": pa.array([0.5, float("nan"), None] * 30, pa.float32()),
+            "tags": pa.array([["x"], [], None] * 30),
+        }
+    )
+    file = tmp_path / "scores.arrow"
+    if container == "feather":
+        feather.write_feather(table, file)
+    else:
+        with {"file": pa.ipc.new_file, "stream": pa.ipc.new_stream}[container](str(file), table.schema) as writer:
+            writer.write_table(table, max_chunksize=7)
+    source = rewritten(file, file.name, "arrow", None, None)
+    content = load(file, file.name, "arrow")
+    assert source is not None
+    assert content.table is not None
+    assert source.schema.equals(content.table.schema)
+    assert repr(parquet.read_table(source.files[0]).to_pylist()) == repr(content.table.to_pylist())
+    assert source.dialect == content.dialect
+    spec = OutputSpec(path="x", key=("id",))
+    assert comparable(source, source, spec)
+    assert compare_large("x", source, source, spec) is None
+
+
+def test_times_that_parquet_keeps_as_others_are_left_to_the_reader_in_memory(tmp_path: Path) -> None:
+    file = tmp_path / "scores.arrow"
+    times = {"at": pa.array([1], pa.timestamp("s")), "took": pa.array([1], pa.time32("s"))}
+    feather.write_feather(pa.table(times), file)
+    assert rewritten(file, file.name, "arrow", None, None) is None
+
+
+def test_a_torn_arrow_file_is_left_to_the_reader_in_memory(tmp_path: Path) -> None:
+    file = tmp_path / "scores.arrow"
+    feather.write_feather(pa.table({"id": [1, 2]}), file)
+    file.write_bytes(file.read_bytes()[:-30])
+    assert rewritten(file, file.name, "arrow", None, None) is None
