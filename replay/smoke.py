@@ -22,7 +22,7 @@ MOST = 20
 """Findings reported; a base of the wrong kind would make one of every package."""
 
 _SCRIPT = r"""
-import importlib.metadata, json, re, subprocess, sys
+import importlib.metadata, json, os, re, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 LIBRARY = re.compile(r"\.so(\.[0-9]+)*$")
@@ -44,7 +44,7 @@ def tried(name):
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return lines[-1][:500] if done.returncode and lines else None
 
-with ThreadPoolExecutor(2) as pool:
+with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
     said = list(pool.map(tried, sorted(wanted)))
 with open("said.json", "w", encoding="utf-8") as file:
     json.dump([[wanted[name], name, word] for name, word in zip(sorted(wanted), said) if word], file)
