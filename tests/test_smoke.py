@@ -12,10 +12,9 @@ from replay.execute import silent
 from replay.smoke import smoke
 from replay.store.folder import FolderStore
 from replay.workshop import EngineWorkshop
-from tests.environment.making import requirements, wheel
+from tests.environment.making import HERE, requirements, wheel
 
 LOADS = "import ctypes\nctypes.CDLL({library!r})\n"
-HERE = ("--no-index", "--find-links wheels")
 
 
 @pytest.fixture

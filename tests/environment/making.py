@@ -11,9 +11,15 @@ from functools import cache
 from pathlib import Path
 
 from replay.engines import facts
+from replay.environment import archive
 from replay.environment.base import Interpreter
+from replay.environment.packages import PackageSet, Wheel
+from replay.store.base import Store
 
 Entry = tuple[str | zipfile.ZipInfo, bytes]
+
+HERE = ("--no-index", "--find-links wheels")
+"""Lines of requirements: the folder `wheels` beside them stands in for an index."""
 
 
 @cache
@@ -68,12 +74,12 @@ def wheel(
     held[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}{needs}"
     held[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
     record = "".join(f"{inner},sha256={_hash(text)},{len(text)}\n" for inner, text in held.items())
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         for inner, text in held.items():
-            archive.writestr(zipfile.ZipInfo(inner), text)
+            made.writestr(zipfile.ZipInfo(inner), text)
         for entry, data in extra:
-            archive.writestr(entry, data)
-        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), record + f"{info}/RECORD,,\n")
+            made.writestr(entry, data)
+        made.writestr(zipfile.ZipInfo(f"{info}/RECORD"), record + f"{info}/RECORD,,\n")
     return path
 
 
@@ -82,6 +88,21 @@ def requirements(folder: Path, *lines: str, name: str = "requirements.txt") -> P
     path = folder / name
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
+
+
+def closure(store: Store, *files: Path) -> PackageSet:
+    """Return the closure of these wheels, for this host's interpreter, as `lock` would have kept them."""
+    wheels = {}
+    for file in files:
+        name, version = archive.identity(file.name)
+        entry = store.put_file(file)
+        wheels[name] = Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size)
+    return PackageSet(python=interpreter().markers["python_version"], platform="any", wheels=wheels)
+
+
+def versions(packages: PackageSet) -> dict[str, str]:
+    """Return a closure's packages with their versions."""
+    return {name: wheel.version for name, wheel in packages.wheels.items()}
 
 
 def _hash(text: str) -> str:

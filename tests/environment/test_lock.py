@@ -10,28 +10,9 @@ from pathlib import Path
 import pytest
 
 from replay.environment.lock import ensure, lock
-from replay.environment.packages import PackageSet
 from replay.errors import LockError, WheelError
 from replay.store.folder import FolderStore
-from tests.environment.making import interpreter, requirements, target, wheel
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder of wheels that stands in for an index; requirements beside it name it by a relative path."""
-    return tmp_path / "wheels"
-
-
-HERE = ("--no-index", "--find-links wheels")
-
-
-def versions(packages: PackageSet) -> dict[str, str]:
-    return {name: wheel.version for name, wheel in packages.wheels.items()}
+from tests.environment.making import HERE, interpreter, requirements, target, versions, wheel
 
 
 def offer_chain(folder: Path) -> None:

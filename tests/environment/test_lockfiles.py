@@ -22,11 +22,6 @@ PLAIN = Selection()
 ALL = Selection(("fast",), ("dev",))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
 def names(file: str, python: str, selection: Selection) -> set[str]:
     return {pick.name for pick in select(REAL / file, target(python), selection)}
 

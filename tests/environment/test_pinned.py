@@ -15,24 +15,9 @@ from replay.environment.pinned import changes
 from replay.environment.selection import Selection
 from replay.errors import LockError, WheelError
 from replay.store.folder import FolderStore
-from tests.environment.making import requirements, target, wheel
+from tests.environment.making import HERE, requirements, target, versions, wheel
 
-HERE = ("--no-index", "--find-links wheels")
 OURS = target("3.11.2")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "wheels"
-
-
-def versions(packages: PackageSet) -> dict[str, str]:
-    return {name: wheel.version for name, wheel in packages.wheels.items()}
 
 
 def sentences(before: PackageSet | None, after: PackageSet) -> list[str]:

@@ -31,11 +31,6 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
-@pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
     wheel(tmp_path / "files", "alpha", requires=("beta",))
     wheel(tmp_path / "files", "beta", files={"beta.py": "x = 1\n"})

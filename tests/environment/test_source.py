@@ -21,7 +21,7 @@ from replay.errors import LockError
 from replay.execute import silent
 from replay.store.folder import FolderStore
 from replay.workshop import EngineWorkshop
-from tests.environment.making import requirements, wheel
+from tests.environment.making import HERE, requirements, wheel
 
 BACKEND = """
 import os, pathlib, sys, zipfile
@@ -46,7 +46,6 @@ def build_wheel(folder, settings=None, metadata=None):
     return name
 """
 SYSTEM = '[build-system]\nrequires = ["helper"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-HERE = ("--no-index", "--find-links wheels")
 
 
 def project(folder: Path, name: str, version: str = "1.0", *, fails: str = "no", needs: str = "") -> Path:
@@ -66,11 +65,6 @@ def sdist(folder: Path, name: str, version: str = "1.0", *, fails: str = "no", n
     with tarfile.open(file, "w:gz") as tar:
         tar.add(made, arcname=made.name)
     return file
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from replay.environment import archive
 from replay.environment.base import Interpreter
 from replay.environment.lock import lock
 from replay.environment.packages import PackageSet, Wheel
@@ -20,24 +19,13 @@ from replay.environment.tree import Tree, assemble
 from replay.environment.wheels import EPOCH, site_packages
 from replay.errors import EngineError, WheelError
 from replay.store.folder import FolderStore
-from tests.environment.making import interpreter, requirements, tool, wheel
+from tests.environment.making import closure, interpreter, requirements, tool, wheel
 
 SITE = site_packages(interpreter())
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
 def tree_of(store: FolderStore, *files: Path) -> Tree:
-    wheels = {}
-    for file in files:
-        name, version = archive.identity(file.name)
-        entry = store.put_file(file)
-        wheels[name] = Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size)
-    packages = PackageSet(python=interpreter().markers["python_version"], platform="any", wheels=wheels)
-    return assemble(packages, interpreter(), store, tool)
+    return assemble(closure(store, *files), interpreter(), store, tool)
 
 
 def python(tree: Tree, code: str) -> str:

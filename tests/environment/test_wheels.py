@@ -15,33 +15,16 @@ from pathlib import Path
 import pytest
 
 from replay.engines.tool import output
-from replay.environment import archive
-from replay.environment.packages import PackageSet, Wheel
 from replay.environment.wheels import Unpacked, site_packages, unpack
 from replay.errors import StoreError, WheelError
 from replay.store.folder import FolderStore
-from tests.environment.making import interpreter, tool, wheel
+from tests.environment.making import closure, interpreter, tool, wheel
 
 SITE = site_packages(interpreter())
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore.open(tmp_path / "store")
-
-
-def locked(store: FolderStore, *files: Path) -> PackageSet:
-    """A closure of these wheels as `lock` would have kept them."""
-    wheels = {}
-    for file in files:
-        name, version = archive.identity(file.name)
-        entry = store.put_file(file)
-        wheels[name] = Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size)
-    return PackageSet(python=interpreter().markers["python_version"], platform="any", wheels=wheels)
-
-
 def unpacked(store: FolderStore, file: Path) -> Unpacked:
-    (one,) = unpack(locked(store, file), interpreter(), store, tool).values()
+    (one,) = unpack(closure(store, file), interpreter(), store, tool).values()
     return one
 
 
@@ -124,8 +107,8 @@ def test_the_same_bytes_in_any_store_and_any_company(tmp_path: Path) -> None:
     demo = wheel(tmp_path, "demo", files=modules)
     other = wheel(tmp_path, "aaa", files={"aaa.py": "NAMES = ('demo', 'a', 'b', 'f', 'c1')\n"})
     alone, beside = FolderStore.open(tmp_path / "one"), FolderStore.open(tmp_path / "some/where/else")
-    first = unpack(locked(alone, demo), interpreter(), alone, tool)["demo"]
-    second = unpack(locked(beside, other, demo), interpreter(), beside, tool)["demo"]
+    first = unpack(closure(alone, demo), interpreter(), alone, tool)["demo"]
+    second = unpack(closure(beside, other, demo), interpreter(), beside, tool)["demo"]
     assert content(first) == content(second)
     assert len(first.files) == 2 * len(modules) + 4
 
@@ -138,15 +121,15 @@ def test_a_wheel_is_unpacked_once(tmp_path: Path, store: FolderStore) -> None:
         return tool(script, folder)
 
     one, two = wheel(tmp_path, "one", files={"one.py": ""}), wheel(tmp_path, "two", files={"two.py": ""})
-    unpack(locked(store, one), interpreter(), store, counting)
-    unpack(locked(store, one), interpreter(), store, counting)
+    unpack(closure(store, one), interpreter(), store, counting)
+    unpack(closure(store, one), interpreter(), store, counting)
     assert len(calls) == 1
-    unpack(locked(store, one, two), interpreter(), store, counting)
+    unpack(closure(store, one, two), interpreter(), store, counting)
     assert len(calls) == 2
 
 
 def test_two_may_unpack_the_same_at_once(tmp_path: Path, store: FolderStore) -> None:
-    packages = locked(store, wheel(tmp_path, "demo", files={"demo.py": "x = 1\n"}))
+    packages = closure(store, wheel(tmp_path, "demo", files={"demo.py": "x = 1\n"}))
     both = threading.Barrier(2)
     results: list[Unpacked] = []
 
@@ -190,7 +173,7 @@ def test_an_entry_that_is_no_plain_file_is_refused(
 ) -> None:
     evil = wheel(tmp_path, "evil", files={"demo/__init__.py": ""}, extra=((entry, b"/etc/passwd"),))
     with pytest.raises(WheelError, match=r"evil-1\.0") as caught:
-        unpack(locked(store, evil), interpreter(), store, tool)
+        unpack(closure(store, evil), interpreter(), store, tool)
     assert fault in caught.value.cause
     assert not any(store.cache("unpacked").iterdir())
     assert not any("outside" in path.name for path in tmp_path.rglob("*"))
@@ -200,14 +183,14 @@ def test_an_entry_that_is_no_plain_file_is_refused(
 def test_a_data_folder_leads_nowhere_else(tmp_path: Path, store: FolderStore, scheme: str) -> None:
     evil = wheel(tmp_path, "evil", extra=((f"evil-1.0.data/{scheme}", b""),))
     with pytest.raises(WheelError, match="evil"):
-        unpack(locked(store, evil), interpreter(), store, tool)
+        unpack(closure(store, evil), interpreter(), store, tool)
 
 
 def test_an_entry_point_leads_nowhere_else(tmp_path: Path, store: FolderStore) -> None:
     points = "[console_scripts]\n../../outside = demo:main\n"
     evil = wheel(tmp_path, "evil", files={"evil-1.0.dist-info/entry_points.txt": points})
     with pytest.raises(WheelError, match="evil"):
-        unpack(locked(store, evil), interpreter(), store, tool)
+        unpack(closure(store, evil), interpreter(), store, tool)
     assert not any("outside" in path.name for path in tmp_path.rglob("*"))
 
 
@@ -215,7 +198,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, store: FolderStore) -> None:
     zeros = bytes(64 << 20)
     evil = wheel(tmp_path, "evil", extra=tuple((f"evil/{n}", zeros) for n in range(5)))
     with pytest.raises(WheelError) as caught:
-        unpack(locked(store, evil), interpreter(), store, tool)
+        unpack(closure(store, evil), interpreter(), store, tool)
     assert "would unpack to" in caught.value.cause
 
 
@@ -224,7 +207,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, store: FolderStore, data:
     file = wheel(tmp_path, "evil", files={"evil.py": "x = 1\n" * 1000})
     file.write_bytes(file.read_bytes()[:-40] if data is None else data)
     with pytest.raises(WheelError, match=r"evil-1\.0"):
-        unpack(locked(store, file), interpreter(), store, tool)
+        unpack(closure(store, file), interpreter(), store, tool)
 
 
 def test_a_wheel_without_its_papers_is_refused(tmp_path: Path, store: FolderStore) -> None:
@@ -232,11 +215,11 @@ def test_a_wheel_without_its_papers_is_refused(tmp_path: Path, store: FolderStor
     with zipfile.ZipFile(file, "w") as bare:
         bare.writestr("bare.py", "")
     with pytest.raises(WheelError, match="bare"):
-        unpack(locked(store, file), interpreter(), store, tool)
+        unpack(closure(store, file), interpreter(), store, tool)
 
 
 def test_a_damaged_or_missing_blob_is_named(tmp_path: Path, store: FolderStore) -> None:
-    packages = locked(store, wheel(tmp_path, "demo"))
+    packages = closure(store, wheel(tmp_path, "demo"))
     blob = store.path(packages.wheels["demo"].blob)
     blob.chmod(0o644)
     blob.write_bytes(b"PK other bytes")
@@ -257,6 +240,6 @@ def test_a_disk_that_fills_while_bytecode_is_made_is_named_and_leaves_nothing(
 
     demo = wheel(tmp_path, "demo", files={"demo.py": "VALUE = 1\n"})
     with pytest.raises(StoreError, match="could not unpack wheels: File too large"):
-        unpack(locked(store, demo), interpreter(), store, bounded)
+        unpack(closure(store, demo), interpreter(), store, bounded)
     assert not list(store.cache("unpacked").iterdir())
-    assert unpack(locked(store, demo), interpreter(), store, tool)
+    assert unpack(closure(store, demo), interpreter(), store, tool)

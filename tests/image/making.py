@@ -6,26 +6,19 @@ import io
 import tarfile
 from pathlib import Path
 
-from replay.environment import archive
 from replay.environment.base import BaseImage
-from replay.environment.packages import PackageSet, Wheel
 from replay.environment.wheels import unpack
 from replay.image.compose import Environment
 from replay.image.layers import PREFIX, Layer
 from replay.store.folder import FolderStore
-from tests.environment.making import interpreter, tool
+from tests.environment.making import closure, interpreter, tool
 
 BASE = BaseImage(architecture="amd64", env=("PATH=/usr/bin", "LANG=C.UTF-8"), layers=("sha256:" + "0" * 64,))
 
 
 def environment(store: FolderStore, *files: Path) -> Environment:
     """The environment of these wheels."""
-    wheels = {}
-    for file in files:
-        name, version = archive.identity(file.name)
-        entry = store.put_file(file)
-        wheels[name] = Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size)
-    packages = PackageSet(python=interpreter().markers["python_version"], platform="any", wheels=wheels)
+    packages = closure(store, *files)
     return Environment(BASE, packages, interpreter(), unpack(packages, interpreter(), store, tool), store)
 
 
