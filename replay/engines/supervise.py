@@ -80,6 +80,7 @@ def _reap(job: int) -> int | None:
             return found
         if pid == 0:
             return found
+        _forget(pid, status)
         found = status if pid == job else found
 
 
@@ -96,7 +97,18 @@ def _sweep(job: int) -> int | None:
             pid, status = os.waitpid(-1, 0)
         except ChildProcessError:
             return found
+        _forget(pid, status)
         found = status if pid == job else found
+
+
+def _forget(pid: int, status: int) -> None:
+    """Remove what libfaketime shares with the children of a process, which a process that was killed leaves."""
+    if os.WIFSIGNALED(status):
+        for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+            try:
+                Path("/dev/shm", name).unlink(missing_ok=True)  # noqa: S108
+            except OSError:
+                pass
 
 
 def _remove(scratch: str | None) -> None:

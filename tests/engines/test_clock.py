@@ -65,3 +65,14 @@ def test_a_store_below_a_folder_with_a_space_still_holds_the_clock(tmp_path: Pat
     held = clock.Clock(clock.seconds("1999-12-31"), kept)
     result = engine.run(RunSpec(base=engine.base("", None), command=job, workspace=workspace, clock=held))
     assert result.log == b"1999\n"
+
+
+def test_a_job_that_is_killed_leaves_nothing_of_its_clock(tmp_path: Path) -> None:
+    library = clock.library()
+    assert library is not None
+    job = ["python", "-c", "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"]
+    engine = LocalEngine()
+    held = clock.Clock(clock.seconds("1999-12-31"), library)
+    result = engine.run(RunSpec(base=engine.base("", None), command=job, workspace=tmp_path, clock=held))
+    assert result.ended == "killed"
+    assert [path.name for path in Path("/dev/shm").glob(f"*faketime_*_{int(result.log)}")] == []
