@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
 import threading
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from replay.engines import clock, tool
 from replay.engines.base import HOST_NOT_HELD, SYSTEM_PATH, Mount, RunResult, RunSpec, led
 from replay.engines.cargo import Cargo, Delivery, delivery, is_remote, no_services
-from replay.engines.container import Container, Exit, Take, engine_errors, reap
+from replay.engines.connection import PATIENCE, Connection, client, connect
+from replay.engines.container import Container, Exit, Take, engine_errors
 from replay.engines.existing import build, export, other_machine, unwanted
 from replay.engines.host import host
 from replay.engines.images import Image, Images
-from replay.engines.isolation import Bind, Identity, caller, job_user, settings
+from replay.engines.isolation import Bind, Identity, job_user, settings
 from replay.engines.log import Log
 from replay.engines.names import Names
 from replay.engines.process import ctrl_c, outcome, utc
@@ -25,7 +25,7 @@ from replay.engines.warehouse import PATIENCE as CARRYING
 from replay.engines.warehouse import Warehouse
 from replay.engines.workspace import make_mountpoints, open_up
 from replay.environment.base import Base, Interpreter
-from replay.errors import BaseMissing, EngineError, EngineUnavailable
+from replay.errors import BaseMissing, EngineError
 from replay.record import EngineInfo, Host, Limits
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ WORK = "/work"
 ENVIRONMENT = "/opt/replay/env"
 SERVICES = "/opt/replay/services"
 INTERPOSER = "/opt/replay/clock/libfaketime.so.1"
-OLDEST = (1, 40)
-"""The oldest version of the engine's API that will do."""
-_PATIENCE = 60
 
 
 class DockerEngine:
@@ -49,7 +46,7 @@ class DockerEngine:
 
     name = "docker"
 
-    def __init__(self, docker_host: str | None = None, *, cache: Path | None = None, patience: int = _PATIENCE) -> None:
+    def __init__(self, docker_host: str | None = None, *, cache: Path | None = None, patience: int = PATIENCE) -> None:
         self._docker_host = docker_host
         self._patience = patience
         self._lock = threading.RLock()
@@ -57,13 +54,13 @@ class DockerEngine:
         names = Names(self._carrier, cache)
         self._images = Images(self._ask, names, cache)
         self.warehouse = Warehouse(self._carrier, names)
-        self._connection: tuple[APIClient, dict[str, Any], Identity] | None = None
+        self._connection: Connection | None = None
         self._carrying: APIClient | None = None
 
     def info(self) -> EngineInfo:
         """Return name and version. Raises EngineUnavailable where it does not answer."""
-        _, version, _ = self._connected()
-        return EngineInfo(name=self.name, version=("Podman " if _is_podman(version) else "") + version["Version"])
+        found = self._connected()
+        return EngineInfo(name=self.name, version=("Podman " if found.is_podman else "") + found.version["Version"])
 
     def base(self, reference: str, python: str | None) -> Base:
         """Return the image that `reference` names here now; nothing is pulled.
@@ -74,7 +71,7 @@ class DockerEngine:
         try:
             found = self._images.facts_of(self._api, image.id, reference, python)
         except EngineError as error:
-            if (other := other_machine(image, self._connected()[1], reference)) is not None:
+            if (other := other_machine(image, self._connected().version, reference)) is not None:
                 raise other from error
             raise
         return Base(
@@ -122,7 +119,7 @@ class DockerEngine:
         if spec.services is not None and self._copies:
             raise no_services(self._where()[0])
         make_mountpoints(spec.mounts, spec.workspace)
-        identity = job_user(self._connected()[2])
+        identity = job_user(self._connected().identity)
         if os.getuid() == 0:
             _give(spec.workspace, identity.user)
         try:
@@ -167,7 +164,7 @@ class DockerEngine:
 
     def _where(self) -> tuple[str, str]:
         """Return the engine's address and product."""
-        product = self._connected()[1].get("Platform") or {}
+        product = self._connected().version.get("Platform") or {}
         return self._docker_host or os.environ.get("DOCKER_HOST") or "", product.get("Name", "")
 
     def _cargo(self, spec: RunSpec, identity: Identity) -> list[Cargo]:
@@ -221,7 +218,7 @@ class DockerEngine:
         return self._images.find(self._api, _id(base), base.reference)
 
     def _ask(
-        self, image: str, command: Sequence[str], work: Path | None = None, timeout: int = _PATIENCE
+        self, image: str, command: Sequence[str], work: Path | None = None, timeout: int = PATIENCE
     ) -> tuple[int | None, bytes, bytes]:
         """Run a script of Replay's own as the caller, in the folder `work`.
 
@@ -233,7 +230,7 @@ class DockerEngine:
             output.extend(out or b"")
             errors.extend(err or b"")
 
-        identity = self._connected()[2]
+        identity = self._connected().identity
         copied = work is not None and self._copies
         asked = settings(
             self._api,
@@ -262,76 +259,30 @@ class DockerEngine:
 
     @property
     def _api(self) -> APIClient:
-        return self._connected()[0]
+        return self._connected().api
 
     def _carrier(self) -> APIClient:
         """Return a client of its own for what takes long."""
         with self._lock:
             if self._carrying is None:
-                self._carrying = _client(self._docker_host, CARRYING, self._api.api_version)
+                self._carrying = client(self._docker_host, CARRYING, self._api.api_version)
             return self._carrying
 
     @property
     def _host(self) -> Host:
         """The machine that runs the containers: this one, unless its kernel says that it is another."""
-        version = self._connected()[1]
+        version = self._connected().version
         kernel = f"Linux {version.get('KernelVersion', '')}"
         if kernel == host().kernel:
             return host()
         return Host(machine=version.get("Arch", ""), kernel=kernel)
 
-    def _connected(self) -> tuple[APIClient, dict[str, Any], Identity]:
-        """Connect at the first call, and clear up what killed processes left; return client, version and caller."""
+    def _connected(self) -> Connection:
+        """Connect at the first call."""
         with self._lock:
             if self._connection is None:
-                self._connection = _connect(self._docker_host, self._patience)
+                self._connection = connect(self._docker_host, self._patience)
             return self._connection
-
-
-def _client(docker_host: str | None, patience: int, version: str) -> APIClient:
-    from docker import APIClient
-    from docker.utils import kwargs_from_env
-
-    variables = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
-    return APIClient(version=version, timeout=patience, **kwargs_from_env(environment=variables))
-
-
-def _connect(docker_host: str | None, patience: int) -> tuple[APIClient, dict[str, Any], Identity]:
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    where = docker_host or os.environ.get("DOCKER_HOST") or "its usual socket"
-    try:
-        # Asked once: Docker starts three programs to say its version, and the SDK would ask for its own sake as well.
-        with contextlib.closing(_client(docker_host, patience, ".".join(map(str, OLDEST)))) as first:
-            version = first.version(api_version=False)
-        new_enough(version)
-        api = _client(docker_host, _PATIENCE, version["ApiVersion"])
-        security = [] if os.getuid() == 0 else api.info().get("SecurityOptions") or []
-    except (DockerException, RequestException, OSError) as error:
-        raise EngineUnavailable(
-            f"no container engine answers at {where}",
-            cause=f"it does not run, or you may not use its socket ({error})",
-            do="start Docker or Podman (or set DOCKER_HOST), or use --engine local",
-        ) from error
-    with engine_errors("(none)"):
-        reap(api)
-    return api, version, caller(security, _is_podman(version))
-
-
-def new_enough(version: Mapping[str, Any]) -> None:
-    """Raise EngineUnavailable where an engine is older than what Replay asks of one; `version` as `docker version`."""
-    spoken = str(version.get("ApiVersion", "0"))
-    if tuple(int(part) for part in spoken.split(".") if part.isdigit()) < OLDEST:
-        raise EngineUnavailable(
-            f"the container engine is too old: {version.get('Version', '?')} speaks version {spoken} of the API",
-            cause=f"Replay asks for {'.'.join(map(str, OLDEST))} (Docker 19.03, Podman 3) or newer",
-            do="update it, or use --engine local",
-        )
-
-
-def _is_podman(version: dict[str, Any]) -> bool:
-    return any("Podman" in part["Name"] for part in version.get("Components") or [])
 
 
 def _id(base: Base) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replay.engines.choose import choose
-from replay.engines.docker import new_enough
+from replay.engines.connection import new_enough
 from replay.errors import EngineUnavailable
 
 
