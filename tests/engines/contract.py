@@ -18,6 +18,7 @@ import pytest
 
 from replay.engines import clock
 from replay.engines.base import Engine, Mount, RunResult, RunSpec
+from replay.engines.docker import DockerEngine
 from replay.environment.base import Base
 from replay.errors import EngineError, Interrupted
 from replay.record import Limits
@@ -365,3 +366,26 @@ class EngineContract:
         said = run(python(job), clock=lent(BEGAN), env={"LD_PRELOAD": "libm.so.6"}).log.decode()
         assert said.startswith("['libm.so.6'] ")
         assert abs(float(said.split()[1]) - BEGAN) < 60
+
+
+class ContainerContract(EngineContract):
+    """What the container engine promises besides, whichever daemon answers: the isolation of a job."""
+
+    making = "from replay.engines.docker import DockerEngine; engine = DockerEngine()"
+
+    def reap(self) -> None:
+        """The next start takes the containers of a killed process away."""
+        DockerEngine().info()
+
+    def test_there_is_no_network(self, run: Run) -> None:
+        job = "import socket; print([name for _, name in socket.if_nameindex()])"
+        assert run(python(job)).log == b"['lo']\n"
+
+    def test_the_job_holds_no_rights(self, run: Run) -> None:
+        job = """
+            import os
+            status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines())
+            print([status[name] for name in ('CapEff', 'CapPrm', 'CapBnd', 'NoNewPrivs', 'Seccomp')], os.getuid() == 0)
+        """
+        none = "0" * 16
+        assert run(python(job)).log.decode() == f"{[none, none, none, '1', '2']} False\n"

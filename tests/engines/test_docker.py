@@ -17,7 +17,7 @@ from replay.engines.docker import DockerEngine
 from replay.environment.base import Base
 from replay.errors import BaseMissing, EngineError
 from replay.record import Limits
-from tests.engines.contract import EngineContract, Run, python, wait_for
+from tests.engines.contract import ContainerContract, Run, python, wait_for
 from tests.support.private_engine import private_engine
 
 pytestmark = pytest.mark.docker
@@ -51,9 +51,7 @@ def containers(client: docker.APIClient, folder: Path) -> list[str]:
     ]
 
 
-class TestDocker(EngineContract):
-    making = "from replay.engines.docker import DockerEngine; engine = DockerEngine()"
-
+class TestDocker(ContainerContract):
     @pytest.fixture(autouse=True)
     def _nothing_is_left(self, client: docker.APIClient, tmp_path: Path) -> Iterator[None]:
         self.client = client
@@ -62,13 +60,6 @@ class TestDocker(EngineContract):
 
     def of_the_base(self, base: Base) -> set[str]:
         return {line.split("=")[0] for line in self.client.inspect_image(base.reference)["Config"]["Env"]}
-
-    def reap(self) -> None:
-        DockerEngine().info()
-
-    def test_there_is_no_network(self, run: Run) -> None:
-        job = "import socket; print([name for _, name in socket.if_nameindex()])"
-        assert run(python(job)).log == b"['lo']\n"
 
     def test_only_the_workspace_and_scratch_can_be_written(self, run: Run) -> None:
         job = """
@@ -84,15 +75,6 @@ class TestDocker(EngineContract):
         """
         folders = ["/dev/mqueue", "/dev/shm", "/tmp", "/work"]
         assert run(python(job)).log.decode() == f"{folders}\n"
-
-    def test_the_job_holds_no_rights(self, run: Run) -> None:
-        job = """
-            import os
-            status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines())
-            print([status[name] for name in ('CapEff', 'CapPrm', 'CapBnd', 'NoNewPrivs', 'Seccomp')], os.getuid() == 0)
-        """
-        none = "0" * 16
-        assert run(python(job)).log.decode() == f"{[none, none, none, '1', '2']} False\n"
 
     def test_limits_are_set(self, run: Run) -> None:
         job = """

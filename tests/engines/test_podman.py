@@ -14,7 +14,7 @@ from images.recipe import ToolMissing
 from replay.engines.docker import DockerEngine
 from replay.environment.base import Base
 from replay.record import Limits
-from tests.engines.contract import EngineContract, Run, python
+from tests.engines.contract import ContainerContract, Run, python
 from tests.support.private_engine import EngineMissing
 from tests.support.private_podman import private_podman
 
@@ -39,9 +39,7 @@ def base(engine: DockerEngine) -> Base:
     return engine.base(build.reference("bookworm"), None)
 
 
-class TestPodman(EngineContract):
-    making = "from replay.engines.docker import DockerEngine; engine = DockerEngine()"
-
+class TestPodman(ContainerContract):
     @pytest.fixture(autouse=True)
     def _nothing_is_left(self, podman_host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("DOCKER_HOST", podman_host)  # for the processes that a test starts
@@ -55,27 +53,11 @@ class TestPodman(EngineContract):
         own = {line.split("=")[0] for line in self.client.inspect_image(base.image)["Config"]["Env"]}
         return own | {"container", "TERM"}
 
-    def reap(self) -> None:
-        DockerEngine().info()
-
     def test_it_says_that_it_is_podman_and_knows_the_image_by_the_same_id(
         self, engine: DockerEngine, base: Base
     ) -> None:
         assert engine.info().version.startswith("Podman ")
         assert base.image == build.image_id(build.build("bookworm"))
-
-    def test_there_is_no_network(self, run: Run) -> None:
-        job = "import socket; print([name for _, name in socket.if_nameindex()])"
-        assert run(python(job)).log == b"['lo']\n"
-
-    def test_the_job_holds_no_rights(self, run: Run) -> None:
-        job = """
-            import os
-            status = dict(line.split(':\\t') for line in open('/proc/self/status').read().splitlines())
-            print([status[name] for name in ('CapEff', 'CapPrm', 'CapBnd', 'NoNewPrivs', 'Seccomp')], os.getuid() == 0)
-        """
-        none = "0" * 16
-        assert run(python(job)).log.decode() == f"{[none, none, none, '1', '2']} False\n"
 
     def test_only_the_workspace_and_scratch_can_be_written(self, run: Run) -> None:
         """Podman lays an empty /var/tmp of its own over a read-only root."""
