@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from replay.environment.pinned import FILE
 from replay.environment.selection import Selection
 from replay.errors import LockError
 from replay.execute import Order, Timings, Workbench, execute
+from replay.git import git
 from replay.image import kept
 from replay.image.build import image_of, warehouse_of
 from replay.layers.base import Context
@@ -185,20 +185,11 @@ def _selection(runtime: Runtime) -> Selection:
 
 def provenance(root: Path) -> Provenance:
     """Return the git commit the project stands at; nothing where git or a repository is not there."""
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "--verify", "-q", "HEAD")
+    commit = git(root, "rev-parse", "--verify", "-q", "HEAD", timeout=10)
     if not commit:
         return Provenance()
-    return Provenance(git_commit=commit, git_dirty=bool(git("status", "--porcelain", "--", ".")))
+    dirty = git(root, "status", "--porcelain", "--", ".", timeout=10)
+    return Provenance(git_commit=commit.decode().strip(), git_dirty=bool(dirty))
 
 
 def _marks(root: Path, release: Release) -> dict[str, tuple[int, ...] | None]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay.git import git
 from replay.layers.excerpt import excerpt
 from replay.layers.files import Differing, differing
 from replay.layers.hunks import versions
@@ -20,9 +20,6 @@ from replay.store.base import Store
 
 MOST_COMMITS = 500
 """Commits between two states up to which history is read."""
-
-TIMEOUT = 20
-"""Seconds one git command may take."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -86,15 +83,6 @@ def repository(root: Path, good: Provenance, bad: Provenance) -> Repository | No
     if not way or len(way) > MOST_COMMITS or git(root, "rev-parse", f"{way[0]}^1") != f"{one}\n".encode():
         return None
     return Repository(root, one, other, tuple(way))
-
-
-def git(root: Path, *words: str) -> bytes | None:
-    """Return what a git command says; None where it fails, or there is no git."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, timeout=TIMEOUT, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.history import git, repository, trace
+from replay.git import git
+from replay.history import repository, trace
 from replay.record import Provenance
 
 

@@ -6,10 +6,10 @@ The pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay.git import git
 from replay.references.base import Found, Gone, Reference
 from replay.references.local import hashed
 
@@ -88,8 +88,5 @@ class GitLfs:
 
 
 def _git(folder: Path, *words: str, longest: int = 4096) -> bytes | None:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 and len(done.stdout) <= longest else None
+    said = git(folder, *words, timeout=30)
+    return said if said is not None and len(said) <= longest else None
