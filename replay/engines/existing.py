@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.engines.container import owner, remove
 from replay.engines.images import Image
-from replay.environment.adopt import recorded
+from replay.environment.variables import recorded
 from replay.errors import BaseMissing, EngineError
 
 if TYPE_CHECKING:

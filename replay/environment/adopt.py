@@ -20,6 +20,7 @@ from replay.environment.distributions import find, prefix
 from replay.environment.keeping import keep
 from replay.environment.packages import PackageSet
 from replay.environment.rootfs import Files, ImageFiles, read
+from replay.environment.variables import recorded
 from replay.errors import EngineError
 from replay.progress import Progress, silent
 from replay.record import PackageFinding
@@ -29,12 +30,6 @@ from replay.store.files import remove_tree, storing, write_whole
 
 FORMAT = 1
 """Raised when the same image would be read to something else."""
-
-SECRET = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
-"""Names of an image's variables whose values do not go into a state."""
-
-_NOT_THE_JOBS = {"PATH", "HOME", "HOSTNAME"}
-"""Variables that the engine sets for every job."""
 
 
 class Adopted(Document):
@@ -117,11 +112,6 @@ def _adopt(
         env={name: value for name, value in sorted(variables.items()) if recorded(name)},
         findings=findings,
     )
-
-
-def recorded(name: str) -> bool:
-    """Whether a variable of an image goes into the state: those that look like secrets stay in the image."""
-    return name not in _NOT_THE_JOBS and not SECRET.search(name)
 
 
 def _sites(files: ImageFiles, interpreter: Interpreter, path: str) -> Iterable[str]:
