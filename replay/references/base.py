@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from replay.compare.text import count
 from replay.digest import Digest
@@ -117,6 +117,11 @@ class Origin(Protocol):
     def lost(self, reference: Reference) -> str | None:
         """Return why a version no longer resolves, as far as that shows without reading it all; else None."""
         ...
+
+
+def stored_types(fields: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return name and stored type of a table's columns, as Delta and Iceberg write them: a nested type by its kind."""
+    return {str(f["name"]): f["type"] if isinstance(f["type"], str) else str(f["type"].get("type")) for f in fields}
 
 
 class Refused(Exception):

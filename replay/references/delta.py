@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from replay.errors import InputError
-from replay.references.base import Found, Gone, Reference
+from replay.references.base import Found, Gone, Reference, stored_types
 from replay.references.local import inside
 
 LOG = "_delta_log"
@@ -183,5 +183,4 @@ def _rows(adds: list[dict[str, Any]]) -> int | None:
 
 
 def _columns(schema: str) -> dict[str, str]:
-    fields = json.loads(schema).get("fields", [])
-    return {str(f["name"]): f["type"] if isinstance(f["type"], str) else str(f["type"].get("type")) for f in fields}
+    return stored_types(json.loads(schema).get("fields", []))

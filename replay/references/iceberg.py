@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from replay.errors import ConfigError, InputError
-from replay.references.base import Found, Gone, Reference
+from replay.references.base import Found, Gone, Reference, stored_types
 from replay.references.local import inside
 
 METADATA = "metadata"
@@ -142,7 +142,4 @@ class Iceberg:
 def _columns(table: dict[str, Any]) -> dict[str, str]:
     schemas = table.get("schemas") or [table.get("schema") or {}]
     current = next((s for s in schemas if s.get("schema-id") == table.get("current-schema-id")), schemas[-1])
-    return {
-        str(f["name"]): f["type"] if isinstance(f["type"], str) else str(f["type"].get("type"))
-        for f in current.get("fields", [])
-    }
+    return stored_types(current.get("fields", []))
