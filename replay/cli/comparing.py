@@ -16,7 +16,7 @@ from replay.errors import ConfigError
 if TYPE_CHECKING:
     from replay.compare.difference import Difference
     from replay.outputs import Noise
-    from replay.record import RunRecord
+    from replay.record import OutputSpec, RunRecord
     from replay.rerun import Rerun
 
 
@@ -175,20 +175,21 @@ def compare(
     done(1 if difference is not None and difference.matters else 0)
 
 
-def _difference(a: str, b: str, spec: object, store: Path | None, *, override: bool, noise: int) -> Difference | None:
+def _difference(
+    a: str, b: str, spec: OutputSpec, store: Path | None, *, override: bool, noise: int
+) -> Difference | None:
     from replay.outputs import compare_outputs, compare_paths
-    from replay.record import OutputSpec
 
-    declared = spec if isinstance(spec, OutputSpec) else OutputSpec(path="")
-    there = [Path(name).exists() for name in (a, b)]
-    if all(there) or (any(there) and all(Path(name).exists() or Path(name).suffix for name in (a, b))):
+    paths = Path(a), Path(b)
+    there = [path.exists() for path in paths]
+    if any(there) and all(found or path.suffix for found, path in zip(there, paths, strict=True)):
         if noise:
             raise ConfigError(
                 "--noise needs recorded runs: a file cannot be run again",
                 cause="both name files or folders",
                 do="name two runs (replay log), or declare a tolerance with --atol or --rtol",
             )
-        return compare_paths(Path(a), Path(b), declared)
+        return compare_paths(*paths, spec)
     from replay.layers.beside import inputs_of  # all the layers: files need none of them
 
     session = Session(store)
@@ -196,7 +197,7 @@ def _difference(a: str, b: str, spec: object, store: Path | None, *, override: b
     recorded = session.run(kept, a)
     one, other = recorded.outputs, session.run(kept, b).outputs
     if override:
-        asked = {k: v for k, v in declared.model_dump().items() if v and k != "path"}
+        asked = {k: v for k, v in spec.model_dump().items() if v and k != "path"}
         one = {n: o.model_copy(update={"spec": o.spec.model_copy(update=asked)}) for n, o in one.items()}
     floor = _noise(session, recorded, noise) if noise else {}
     return compare_outputs(one, other, kept, floor, inputs=inputs_of(kept, recorded.state))

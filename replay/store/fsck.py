@@ -50,11 +50,8 @@ def _blobs(blobs: Blobs) -> Iterator[Finding]:
         digest = f"sha256:{file.name}"
         if not DIGEST.fullmatch(digest) or blobs.own_size(digest) is None:
             yield Finding(f"{shown(file.name)} lies among the blobs and is none (harmless)", fatal=False)
-            continue
-        try:
-            blobs.verify(digest)
-        except StoreError as error:
-            yield Finding(error.what, fatal=True)
+        else:
+            yield from _verified(blobs, digest)
 
 
 def _pieces(blobs: Blobs) -> Iterator[Finding]:
@@ -66,11 +63,15 @@ def _pieces(blobs: Blobs) -> Iterator[Finding]:
     for digest in made_of_parts:
         if blobs.size(digest) is None:
             yield Finding(f"blob {digest} has lost a part (harmless where nothing refers to it)", fatal=False)
-            continue
-        try:
-            blobs.verify(digest)
-        except StoreError as error:
-            yield Finding(error.what, fatal=True)
+        else:
+            yield from _verified(blobs, digest)
+
+
+def _verified(blobs: Blobs, digest: str) -> Iterator[Finding]:
+    try:
+        blobs.verify(digest)
+    except StoreError as error:
+        yield Finding(error.what, fatal=True)
 
 
 def _states(blobs: Blobs, catalogue: Catalogue) -> Iterator[Finding]:
