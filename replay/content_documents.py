@@ -99,6 +99,7 @@ class _Reader:
     repeated: int = 0
 
     def read(self, event: Any) -> None:
+        """Take the next event. Raises CompareError: nested too deeply, a key twice, aliases that multiply."""
         import yaml
 
         if isinstance(event, yaml.DocumentStartEvent):

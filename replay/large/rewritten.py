@@ -71,6 +71,7 @@ class _File:
     block: int
 
     def csv(self) -> Source | None:
+        """Rewrite a CSV file, read twice: what its columns hold first. Raises CompareError: a row that is wrong."""
         import pyarrow as pa
         import pyarrow.csv as arrow_csv
 
