@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from replay.compare.distribution import Shift, shifted_from, table_shifts
 from replay.compare.divergence import bytes_divergence, divergence, document_divergence
 from replay.compare.rows import by_key, check_columns
-from replay.compare.text import clean
+from replay.compare.text import clean, count
 from replay.large.measures import divergence_large, measurable, overlap_large, shifts_large
 from replay.large.source import Source
 from replay.matches import Match, Outputs, as_document, contents_of, fitting, large_tables, recorded, tables_of
@@ -64,6 +64,19 @@ def shift_of(good: Outputs, bad: Outputs, store: Store) -> dict[str, Shift]:
     return shifts
 
 
+def emptied(good: Outputs, bad: Outputs, store: Store) -> list[str]:
+    """Return the tables that have rows in `good` and not one in `bad`: "scores (1,200 rows before)".
+
+    Raises as `replay.outputs.compare_outputs` does.
+    """
+    told = []
+    for match in recorded(good, bad, store):
+        before, after = (0, 0) if match.equal or match.one_sided else _once(_rows, match)
+        if before and not after:
+            told.append(f"{clean(match.label, 120)} ({count(before, 'row')} before)")
+    return told
+
+
 def _once(ask: Callable[[Match], T], match: Match) -> T:
     """Return what `ask` says of two files, from memory where it was asked before of the same bytes."""
     sides = match.parts if match.parts[0] else tuple((f,) if f is not None else () for f in (match.good, match.bad))
@@ -92,8 +105,17 @@ def _divergence(match: Match) -> float:
     if good.data is not None and bad.data is not None:
         return bytes_divergence(good.data, bad.data)
     if good.table is None or bad.table is None:
-        return document_divergence(as_document(good), as_document(bad))
+        return document_divergence(as_document(good), as_document(bad), match.spec)
     return divergence(good.table, bad.table, fitting(match, good.table.column_names, bad.table.column_names))
+
+
+def _rows(match: Match) -> tuple[int, int]:
+    """Return how many rows a table has on both sides; none where it is no table."""
+    large = large_tables(match)
+    if large is not None:
+        return large[0].total, large[1].total
+    tables = tables_of(match)
+    return (0, 0) if tables is None else (tables.good.num_rows, tables.bad.num_rows)
 
 
 def _overlap(match: Match) -> tuple[int, int] | None:

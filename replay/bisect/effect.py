@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replay.bisect.verdict import DataEffect
 from replay.errors import CompareError
-from replay.movement import divergence_of, key_overlap, shift_of
+from replay.movement import divergence_of, emptied, key_overlap, shift_of
 from replay.outputs import Noise, compare_outputs
 from replay.record import RunRecord
 from replay.store.base import Store
@@ -20,8 +20,10 @@ def data_effect(good: RunRecord, today: RunRecord, store: Store, noise: Noise | 
     """Compare good execution over the good data with good execution over today's.
 
     Row by row where both hold the same rows; by distribution where today's rows are new, because then
-    every row differs and none of that is drift.
+    every row differs and none of that is drift. Of an output without rows neither tells anything: its job is broken.
     """
+    if gone := emptied(good.outputs, today.outputs, store):
+        return DataEffect(True, True, f"no row is left in {', '.join(gone[:3])}", broke=True)
     overlap = key_overlap(good.outputs, today.outputs, store)
     found = shift_of(good.outputs, today.outputs, store)
     shifts = {name: shift for name, shift in found.items() if shift.shifted}

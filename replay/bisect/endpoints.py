@@ -81,7 +81,8 @@ def _reproduces(case: Case, recorded: RunRecord, repeats: list[RunRecord], name:
         return case.stop(
             "nondeterministic",
             f"the job is nondeterministic: {name} differs between reruns of the very same state ({shown.headline})",
-            "fix its seeds (PYTHONHASHSEED, random_state, thread counts) or declare a tolerance, then bind again",
+            "fix its seeds (PYTHONHASHSEED, random_state, thread counts) or declare a tolerance, then bind again"
+            + ("; or measure its noise on more repeats, --noise says how many" if case.bench.noise else ""),
         )
     hosts = host_differences(recorded.host, repeats[0].host)
     where = "; hosts differ: " + "; ".join(hosts[:4]) if hosts else "; the hosts are alike"

@@ -143,7 +143,12 @@ def _verdict(
         kind = "model-change" if layers == {"model"} else "execution-state-drift"
     broke = evidence.data is not None and evidence.data.broke
     retrain = kind == "data-drift" and not broke and (evidence.data is None or evidence.data.material)
-    mended = [to_mend(name, c.before.get(name)) for c in culprits for name in c.changes if not name.startswith("data")]
+    mended = [
+        to_mend(name, c.before.get(name), c.after.get(name))
+        for c in culprits
+        for name in c.changes
+        if not name.startswith("data")
+    ]
     guilty = {change for culprit in culprits for change in culprit.changes}
     reads_the_clock = kind == "execution-state-drift" and guilty == {CLOCK}
     advice = READS_THE_CLOCK if reads_the_clock else _advice(kind, retrain, broke).format(what=" and ".join(mended))
@@ -182,15 +187,21 @@ def _advice(kind: Kind, retrain: bool, broke: bool) -> str:
     return ADVICE["broken"] if broke else PETTY
 
 
-def to_mend(name: str, before: str | None) -> str:
-    """Say what a condition was where one word tells it: a version or a value can be put back as it stands."""
+def to_mend(name: str, before: str | None, after: str | None = None) -> str:
+    """Say what a condition was where one word tells it: a version or a value can be put back as it stands.
+
+    Of categories it is told which came and went: how many there were helps nobody.
+    """
+    if name.startswith("schema/") and name.endswith("/categories"):
+        return f"{name} ({after})" if after is not None and len(after) <= WIDEST else name
     if name == CLOCK:
         return f"{name} (hand the job its date as a parameter; it was {before})"
     of_a_column = name.startswith("schema/") and before is not None and len(before) <= WIDEST
     told = of_a_column or name.startswith(("runtime/base", "runtime/packages/", "runtime/env/"))
     # Of a base its name, system and Python; the rest is a list of OS packages.
     was = before.split("; ")[0] if before is not None and name == "runtime/base" else before
-    return f"{name} (it was {was if was is not None else 'absent'})" if told else name
+    verb = "had" if of_a_column and name.endswith("/nulls") else "was"
+    return f"{name} (it {verb} {was if was is not None else 'absent'})" if told else name
 
 
 def _tried(evidence: Evidence) -> tuple[Tried, ...]:

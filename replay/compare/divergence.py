@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from replay.compare.documents import changed_leaves, leaves
+from replay.compare.documents import changed_leaves, leaves, matters
 from replay.compare.rows import Alignment, as_multisets, by_key, by_position, check_columns, same_rows
 from replay.compare.values import Pair, as_float, differing, distance, unify
 from replay.record import OutputSpec
@@ -52,9 +52,12 @@ def divergence(good: pa.Table, other: pa.Table, spec: OutputSpec, scale: Mapping
     return min(1.0, moved / (width * (common + lone)))
 
 
-def document_divergence(good: Any, other: Any) -> float:
-    """Return the share of leaf values, of both documents together, that differ. Raises CompareError: too deep."""
-    changed = changed_leaves(NAME, good, other)
+def document_divergence(good: Any, other: Any, spec: OutputSpec | None = None) -> float:
+    """Return the share of leaf values, of both documents together, that differ by more than `spec` tolerates.
+
+    Raises CompareError: too deep, or a tolerance that is no number.
+    """
+    changed = [leaf for leaf in changed_leaves(NAME, good, other) if spec is None or matters(*leaf, spec)]
     differ = sum(max(leaves(before), leaves(after)) for _, before, after in changed)
     return min(1.0, differ / max(leaves(good), leaves(other), differ))
 

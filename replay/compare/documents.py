@@ -71,6 +71,11 @@ def changed_leaves(name: str, good: Any, bad: Any) -> list[tuple[Path, Any, Any]
     return sorted(found, key=lambda leaf: [(isinstance(step, str), step) for step in leaf[0]])
 
 
+def matters(path: Path, before: Any, after: Any, spec: OutputSpec) -> bool:
+    """Whether values at `path` lie further apart than `spec` tolerates. Raises CompareError as `Tolerance.of` does."""
+    return _at(path, before, after, spec, None).matters
+
+
 def leaves(document: Any) -> int:
     """Return how many values a document holds at its ends (an empty object or list is one)."""
     if isinstance(document, dict) and document:

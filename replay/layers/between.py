@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replay.compare.segments import FEWEST, Segment, best, names_segments
+from replay.compare.text import count
 from replay.layers.alignment import inverse
 from replay.layers.cell_shares import VALUES, Cells, shared_out
 from replay.layers.contract import Contract
@@ -98,6 +99,8 @@ class Comparison:
         for part, mask in shares.items():
             if part in {"nulls", "type"}:
                 listed[names[part]] = detailed(listed[names[part]], part, cells, mask)
+        if "categories" in wanted and "categories" not in shares:
+            listed[names["categories"]] = self._with_rows(listed[names["categories"]], pair)
         moved = None
         if VALUES in shares:
             before, after = told(cells, shares[VALUES])
@@ -111,6 +114,22 @@ class Comparison:
             stored=names["type"] if stored and names["type"] in listed else None,
         )
         return pairing, moved
+
+    def _with_rows(self, change: Change, pair: Partners) -> Change:
+        """Return a change of categories that no row of both sides shows with the rows that came or went with it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = (pair.here, pair.there)
+        lone = (pc.is_null(self.partner), pc.is_null(inverse(self.partner, self.sheets[1].rows)))
+        known = (pair.good.categories or {}, pair.bad.categories or {})
+        told = []
+        for side, word in enumerate(("gone", "new")):
+            own = pa.array([value for value in known[side] if value not in known[1 - side]], pa.large_string())
+            cells = self.sheets[side].columns[places[side]].filter(lone[side])
+            rows = pc.sum(pc.is_in(cells.cast(pa.large_string()), own)).as_py() or 0
+            told += [f"{count(rows, 'row')} with them {'is' if rows == 1 else 'are'} {word}"] if rows else []
+        return change.model_copy(update={"after": f"{change.after}; {' and '.join(told)}"}) if told else change
 
     def _rows(self) -> tuple[list[Change], RowsOf | None]:
         """Return the changes of rows, and the rows of the segment that one of them is about."""

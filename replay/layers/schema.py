@@ -18,7 +18,7 @@ from replay.store.base import Store
 from replay.store.files import storing, write_whole
 from replay.store.refs import shown
 
-INFERENCE = 2
+INFERENCE = 3
 """Raise this with every change to what a profile holds: profiles are cached by file and by this number."""
 
 

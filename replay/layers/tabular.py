@@ -31,6 +31,10 @@ LARGEST_JSON = 512 << 20
 """JSON is parsed in memory: beyond this many bytes only the format is recorded."""
 
 
+class _Broken(Exception):
+    """What is wrong with a file, in words that stay the same from release to release of what reads it."""
+
+
 def format_of(path: str) -> tuple[str, str | None]:
     """Return the format of a file and its compression, judged by its name alone."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
@@ -66,6 +70,8 @@ def profile_file(file: Path, path: str) -> Profile:
         if found == "jsonl":
             return _profile_jsonl(file, compression)
         return _profile_json(file)
+    except _Broken as trouble:
+        return broken(found, str(trouble))
     except (ValueError, KeyError, OSError, NotImplementedError, RecursionError):
         # All that pyarrow and json raise for content, and in words that differ from release to release.
         return broken(found, "its content is no such file, or it is truncated")
@@ -115,11 +121,14 @@ def _profile_jsonl(file: Path, compression: str | None) -> Profile:
 
 
 def _mixed_lines(data: bytes) -> Any:
-    """Return lines as a table; a field whose values have no common type is text. Raises ValueError: no JSON Lines."""
-    try:
-        return records_table(list(json_lines(data, "")))
-    except CompareError as error:
-        raise ValueError(error.what) from None
+    """Return lines as a table; a field whose values have no common type is text. Raises _Broken: no JSON Lines."""
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            records.extend(json_lines(line, ""))
+        except CompareError:
+            raise _Broken(f"line {number} cannot be read as a JSON object") from None
+    return records_table(records)
 
 
 def _profile_json(file: Path) -> Profile:

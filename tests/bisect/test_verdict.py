@@ -139,6 +139,9 @@ def test_several_changes_under_one_name_are_told_one_by_one() -> None:
 
 def test_the_advice_says_what_a_column_was() -> None:
     assert to_mend("schema/customers/fee/type", "float") == "schema/customers/fee/type (it was float)"
+    assert to_mend("schema/customers/fee/nulls", "no nulls") == "schema/customers/fee/nulls (it had no nulls)"
+    renamed = to_mend("schema/customers/plan/categories", "3 categories", "+ 'gold' (9 rows), - 'Gold'")
+    assert renamed == "schema/customers/plan/categories (+ 'gold' (9 rows), - 'Gold')"
     assert to_mend("schema/customers/fee/added", None) == "schema/customers/fee/added"
     told = to_mend("runtime/base", "python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2; apt 2.2.4, bash 5.1")
     assert told == "runtime/base (it was python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2)"

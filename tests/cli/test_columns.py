@@ -176,3 +176,17 @@ def test_rows_that_went_are_named_by_their_segment_and_the_others_cleared(shop: 
     verdict = shop.replay("verify", "good", "bad", "--json").json
     assert culprits(verdict) == [["data/customers/rows/contract=Two year"]]
     assert verdict["cleared"] == ["data/customers/rows", "runtime/clock"]
+
+
+def test_an_input_whose_rows_are_all_gone_is_no_reason_to_retrain(shop: Shop) -> None:
+    (shop.root / "score.py").write_text(JOB)
+    (shop.root / "data/customers.csv").write_text(telco())
+    shop.bind("september")
+    (shop.root / "data/customers.csv").write_text(telco().splitlines()[0] + "\n")
+    shop.bind("october")
+
+    verdict = shop.replay("bisect", "september", "october", "--json").json
+    assert (verdict["verdict"], verdict["retrain"]) == ("data-drift", False)
+    assert culprits(verdict) == [["data/customers"]]
+    assert "no row is left in scores (2,000 rows before)" in verdict["sentence"]
+    assert "retraining will not mend it" in verdict["advice"]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from replay.compare.divergence import bytes_divergence, divergence, document_divergence, scales
-from replay.record import OutputSpec
+from replay.record import Allowed, OutputSpec
 
 KEYED = OutputSpec(path="x", key=("id",))
 UNKEYED = OutputSpec(path="x")
@@ -75,3 +75,11 @@ def test_documents_count_by_leaf() -> None:
 
 def test_opaque_bytes_are_equal_or_not() -> None:
     assert (bytes_divergence(b"a", b"a"), bytes_divergence(b"a", b"b")) == (0.0, 1.0)
+
+
+def test_what_a_tolerance_forgives_is_no_divergence_of_a_document() -> None:
+    spec = OutputSpec(path="out/metrics.json", places={"run.seconds": Allowed(atol="1")})
+    good = {"auc": 0.75, "run": {"seconds": 3.1}}
+
+    assert document_divergence(good, {"auc": 0.5, "run": {"seconds": 3.6}}, spec) == 0.5
+    assert document_divergence(good, {"auc": 0.75, "run": {"seconds": 9.6}}, spec) == 0.5

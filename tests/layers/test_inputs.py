@@ -365,3 +365,19 @@ def test_a_mix_of_rows_has_each_row_of_its_side_once(seed: int) -> None:
         assert len(found) == len(set(found))
         assert set(found) == (ids[of_segment] & inside) | (ids[of_rest] - inside)
         assert set(lines) <= {",".join(row.values()) for row in (*base, *rows)}
+
+
+def test_a_category_that_is_gone_with_its_rows_says_so() -> None:
+    rows = [{"id": f"{number:03}", "tariff": TARIFFS[number % 3]} for number in range(300)]
+    kept = [row for row in rows if row["tariff"] != "student"]
+    gone = changes(views(csv(rows)), views(csv(kept)), STORE)
+    back = changes(views(csv(kept)), views(csv(rows)), STORE)
+
+    assert [(change.name, change.after) for change in gone] == [
+        ("schema/customers/tariff/categories", "- 'student'; 100 rows with them are gone"),
+        (
+            "data/customers/rows",
+            "200 rows (0 added, 100 removed, all of them where tariff = student (33 % of the rows))",
+        ),
+    ]
+    assert back[0].after == "+ 'student' (100 rows); 100 rows with them are new"

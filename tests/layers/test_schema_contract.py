@@ -166,7 +166,13 @@ def test_columns_of_one_name_or_none_are_told_apart_as_pandas_does(tmp_path: Pat
         ),
         ("in.parquet", b"PAR1 and no more", "parquet: its content is no such file, or it is truncated"),
         ("in.arrow", b"ARROW1 and no more", "arrow: its content is no such file, or it is truncated"),
-        ("in.jsonl", b'{"a": 1}\n{"a":', "jsonl: its content is no such file, or it is truncated"),
+        ("in.jsonl", b'{"a": 1}\n{"a":', "jsonl: line 2 cannot be read as a JSON object"),
+        ("in.jsonl", b'{"a": 1}\n\n[2]\n{"a": 3}\n', "jsonl: line 3 cannot be read as a JSON object"),
+        (
+            "in.jsonl.gz",
+            gzip.compress(b'{"a": 1}\n' * 999, mtime=0)[:40],
+            "jsonl: its content is no such file, or it is truncated",
+        ),
         ("in.json", b"[" * 100_000, "json: its content is no such file, or it is truncated"),
     ],
 )
