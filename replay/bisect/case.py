@@ -9,6 +9,7 @@ from pathlib import Path
 from replay.bisect.budget import Budget
 from replay.bisect.focus import Focus
 from replay.bisect.judge import settled
+from replay.bisect.order import closed, turned
 from replay.bisect.probe import Prober
 from replay.bisect.search import Found, Outcome, Taken, in_order
 from replay.bisect.verdict import CLOCK, DataEffect, Evidence, Group, Kind, Verdict
@@ -91,6 +92,16 @@ def layers_of(atoms: Mapping[str, Group]) -> dict[str, Taken]:
     }
     found = {layer: frozenset(name for name, own in whose.items() if own == layer) for layer in ("inputs", *LAYERS)}
     return {layer: members for layer, members in found.items() if members}
+
+
+def held_together(atoms: Mapping[str, Group], requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
+    """Return what each atom of `scope` requires of the others, given what the changes do. Pure."""
+    holder = {change.name: name for name, atom in atoms.items() for change in atom.changes}
+    found: dict[str, Taken] = {}
+    for name in scope:
+        wanted = (other for change in atoms[name].changes for other in requires[change.name])
+        found[name] = (frozenset(holder[other] for other in wanted) - {name}) & scope
+    return found
 
 
 @dataclass
@@ -185,8 +196,9 @@ class Case:
             lines=tuple(self.lines),
             not_held=self.not_held(),
             probes=self.prober.probes,
-            fix=self._fix(found or moved, carried, fine or found is None),
+            fix=self._fix(found or moved, fine or found is None),
             carried=carried,
+            requires=self._between() if fine else {},
             cleared=tuple(self.left_out) if self.clock_cleared else (),
         )
 
@@ -194,7 +206,7 @@ class Case:
         """Return a verdict that ends it here, with what was seen so far."""
         return settled(self.evidence(), kind, sentence, advice)
 
-    def _fix(self, found: Found | None, carried: Taken, fine: bool) -> str | None:
+    def _fix(self, found: Found | None, fine: bool) -> str | None:
         """Keep and return the state that is BAD with the culprits reverted; it was run and it was good."""
         if found is None or not found.mends:
             return None
@@ -202,7 +214,9 @@ class Case:
         reverted = smallest if fine else self.atoms_in(smallest)
         if CLOCK in reverted:
             return None  # no state holds a clock
-        for mended in (self.everything - reverted, self.everything - reverted - carried):
-            if (mended, 0) in self.prober.done:
-                return keep(self.prober.release(mended), self.bench.store)
-        return None
+        needed = turned(self.everything, self._between())
+        mended = self.everything - closed(reverted, needed)
+        return keep(self.prober.release(mended), self.bench.store) if (mended, 0) in self.prober.done else None
+
+    def _between(self) -> dict[str, Taken]:
+        return held_together(self.prober.atoms, self.requires, self.everything)

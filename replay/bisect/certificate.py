@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import chain, zip_longest
 
 from replay.bisect.case import NOTHING, Case
-from replay.bisect.hunt import Caught, backwards, between_atoms
+from replay.bisect.hunt import Caught, between_atoms
+from replay.bisect.order import turned
 from replay.bisect.probe import Probe
 from replay.bisect.search import Outcome, Taken, closed
 
@@ -55,7 +56,7 @@ def _against_each_other(caught: Caught, case: Case) -> list[Taken]:
 def _decisive(case: Case, caught: Caught, scope: Taken) -> list[Taken]:
     """Return what breaks, what mends, and each of them without one of its members, as far as they were run."""
     requires = between_atoms(case, scope)
-    needed = backwards(requires, scope)
+    needed = turned(scope, requires)
     broken = [closed(part, requires) for members in caught.found.breaks for part in _parts(case, caught, members)]
     mended = [scope - closed(part, needed) for members in caught.found.mends for part in _parts(case, caught, members)]
     turns = chain.from_iterable(zip_longest(broken, mended, fillvalue=NOTHING))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from replay.bisect.case import NOTHING, Case
+from replay.bisect.case import NOTHING, Case, held_together
 from replay.bisect.effect import distance
 from replay.bisect.focus import weights
+from replay.bisect.order import turned
 from replay.bisect.search import Found, Outcome, Taken, closed, drive, in_order, narrow, sweep
-from replay.bisect.verdict import Group
 from replay.digest import short
 from replay.record import RunRecord
 
@@ -47,7 +47,7 @@ def drill(case: Case, scope: Taken, answer: Answer, told: Mapping[Taken, Outcome
     carried = along(found, requires, scope)
     if len(found.breaks) > 1:
         # Several causes: each is also left out of BAD once, so that the shares rest on both directions.
-        needed = backwards(requires, scope)
+        needed = turned(scope, requires)
         case.prober.all([scope - closed(members, needed) for members in found.breaks])
     if carried:
         case.lines.append("taken or reverted along, because one requires the other: " + ", ".join(sorted(carried)))
@@ -93,7 +93,7 @@ def shares(
     mix is held against.
     """
     requires = between_atoms(case, scope)
-    needed = backwards(requires, scope)
+    needed = turned(scope, requires)
 
     def moved(taken: Taken) -> float | None:
         probe, like = case.prober.done.get((taken, 0)), reference(taken)
@@ -138,24 +138,9 @@ def between_atoms(case: Case, scope: Taken) -> dict[str, Taken]:
     return held_together(case.prober.atoms, case.requires, scope)
 
 
-def held_together(atoms: Mapping[str, Group], requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
-    """Return what each atom of `scope` requires of the others, given what the changes do. Pure."""
-    holder = {change.name: name for name, atom in atoms.items() for change in atom.changes}
-    found: dict[str, Taken] = {}
-    for name in scope:
-        wanted = (other for change in atoms[name].changes for other in requires[change.name])
-        found[name] = (frozenset(holder[other] for other in wanted) - {name}) & scope
-    return found
-
-
-def backwards(requires: Mapping[str, Taken], scope: Taken) -> dict[str, Taken]:
-    """Return by which atoms of `scope` each is required: what must be reverted with it."""
-    return {name: frozenset(other for other in scope if name in requires.get(other, NOTHING)) for name in scope}
-
-
 def along(found: Found, requires: Mapping[str, Taken], scope: Taken) -> Taken:
     """Return what goes along with the sets found because one requires the other."""
-    needed = backwards(requires, scope)
+    needed = turned(scope, requires)
     along = [closed(members, requires) for members in found.breaks]
     along += [closed(members, needed) for members in found.mends]
     return NOTHING.union(*along) - found.guilty

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from replay.bisect.order import closed, turned
 from replay.bisect.search import Taken
 from replay.bisect.verdict import CLOCK, Culprit, Evidence, Kind, Relation, Tried, Verdict, confidence, layer_of
 from replay.state import INPUTS
@@ -127,6 +128,9 @@ READS_THE_CLOCK = (
 WIDEST = 50
 """Characters of a contract's own words that an advice has room for."""
 
+MOST_ALONG = 2
+"""Changes that went along with a culprit and are named; of more, the number is told."""
+
 PETTY = "execution is innocent; the data moved the outputs too little to call for retraining"
 
 
@@ -156,8 +160,9 @@ def _verdict(
     # Inputs that moved the outputs as a whole, or a little, are no culprits and not cleared either.
     open_question = evidence.data is not None and evidence.data.matters and not _told_apart(evidence)
     cleared = tuple(
-        group.label
+        name
         for group in evidence.groups.values()
+        for name in group.names
         if not guilty & set(group.names)
         and group.name not in evidence.carried
         and not (open_question and group.layer in INPUTS)
@@ -225,7 +230,7 @@ def _tried(evidence: Evidence) -> tuple[Tried, ...]:
 
 def _sentence(execution: Sequence[Culprit], by_data: Sequence[Culprit], evidence: Evidence) -> str:
     independent = len(execution) > 1
-    said = "; ".join(_said(culprit, independent, _mending(culprit, evidence)) for culprit in execution)
+    said = "; ".join(_said(culprit, independent, evidence) for culprit in execution)
     parts = (
         [f"{len(execution)} independent causes; revert all of them: {said}" if independent else said] if said else []
     )
@@ -248,8 +253,8 @@ def _mending(culprit: Culprit, evidence: Evidence) -> str:
     return "them" if least == whole else " and ".join(group.label for group in groups if group.name in least)
 
 
-def _said(culprit: Culprit, independent: bool, gap: str = "") -> str:
-    names = _names(culprit)
+def _said(culprit: Culprit, independent: bool, evidence: Evidence) -> str:
+    names, gap = _names(culprit), _mending(culprit, evidence)
     if independent:
         return f"{names} alone reproduces part of it ({culprit.share:.0%})"
     if culprit.relation == "together":
@@ -262,7 +267,18 @@ def _said(culprit: Culprit, independent: bool, gap: str = "") -> str:
         )
     if culprit.relation == "inseparable":
         return f"{names} cause it, inseparable because they require each other; reverting them mends it"
-    return f"{names} causes it: alone it reproduces it, and reverting it alone mends it"
+    taken, reverted = (_along(culprit, evidence, back=back) for back in (False, True))
+    breaking = f"taken with {taken} it reproduces it" if taken else "alone it reproduces it"
+    return f"{names} causes it: {breaking}, and reverting it {f'with {reverted}' if reverted else 'alone'} mends it"
+
+
+def _along(culprit: Culprit, evidence: Evidence, *, back: bool) -> str:
+    """Name what a culprit requires, or (`back`) what requires it: no mix held it without them."""
+    requires = turned(evidence.groups, evidence.requires) if back else evidence.requires
+    own = frozenset(name for name, group in evidence.groups.items() if {*group.names} & {*culprit.changes})
+    others = closed(own, requires) - own
+    named = [name for key, group in evidence.groups.items() if key in others for name in group.names]
+    return " and ".join(named) if len(named) <= MOST_ALONG else f"{len(named)} changes tied to it"
 
 
 def _names(culprit: Culprit) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 Requires = Mapping[str, frozenset[str]]
 """Item to the items that must be taken from BAD whenever it is."""
@@ -49,7 +49,7 @@ def closed(chosen: frozenset[str], requires: Requires) -> frozenset[str]:
     return frozenset(found)
 
 
-def turned(items: Sequence[str], requires: Requires) -> dict[str, frozenset[str]]:
+def turned(items: Collection[str], requires: Requires) -> dict[str, frozenset[str]]:
     """Return the requirements read backwards: item to those that require it."""
     found: dict[str, set[str]] = {item: set() for item in items}
     for item in items:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from replay.bisect.case import NOTHING, Options, layers_of
+from replay.bisect.case import NOTHING, Options, held_together, layers_of
 from replay.bisect.focus import weights
-from replay.bisect.hunt import held_together
 from replay.bisect.search import Outcome, Taken, drive, in_order, narrow, sweep
 from replay.bisect.verdict import CLOCK, Group
 from replay.record import RunRecord

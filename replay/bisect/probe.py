@@ -150,7 +150,9 @@ class Prober:
 
     def _say(self, message: str) -> None:
         number = sum(self.counts.values()) + 1
-        self.bench.progress(f"probe {number} of at most {max(self.expected, number)}: {message}")
+        # More than was expected are run where several changes act together: then no end is promised.
+        bound = f" of at most {self.expected}" if number <= self.expected else ""
+        self.bench.progress(f"probe {number}{bound}: {message}")
 
     def _recall(self, state: str, repetition: int, clock: str | None) -> RunRecord | None:
         """Return the probe of this state and clock that an earlier bisect ended, if its outputs are all still there.
@@ -206,9 +208,16 @@ def finished(journal: Path) -> list[dict[str, object]]:
 
 
 def _named(taken: Taken, layers: Mapping[str, Taken]) -> str:
-    """Name atoms: by their layers where they are whole, one by one where they are few, else by number."""
-    whole = [name for name, atoms in layers.items() if atoms <= taken]
+    """Name atoms: by their layers where they are whole, one by one where they are few, else by number.
+
+    A layer in which one thing changed goes by that.
+    """
+    whole = [name for name, atoms in layers.items() if atoms <= taken and not _one_change(atoms)]
     rest = sorted(taken - frozenset().union(*(layers[name] for name in whole)))
     if len(rest) > 2:
         rest = [f"{len(rest)} changes ({rest[0]} … {rest[-1]})"]
     return " and ".join([*whole, *rest])
+
+
+def _one_change(atoms: Taken) -> bool:
+    return len(atoms) == 1 and not any(" + " in atom for atom in atoms)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from replay.bisect.order import Requires
 from replay.bisect.search import Found, Outcome, Taken
 from replay.state import Change
 
@@ -142,8 +143,11 @@ class Group:
     def label(self) -> str:
         """The narrowest name that holds all that was shown: the change itself, or what its changes share.
 
-        Of inputs the schema speaks where it changed: values and rows alone are data.
+        Of inputs the schema speaks where it changed: values and rows alone are data. Changes that require each other
+        are named one by one: what they share holds others as well.
         """
+        if self.inseparable:
+            return " + ".join(self.names)
         schema = [change.name for change in self.changes if change.layer == "schema"]
         parts = [name.split("/") for name in (schema or [change.name for change in self.changes])]
         common = []
@@ -206,10 +210,11 @@ class Evidence:
     """All that was shown.
 
     `shares` maps each set that breaks GOOD to its part of the divergence; `carried` are groups that went along
-    with a culprit because one requires the other, so that they are neither guilty nor cleared; `cleared` are
-    changes outside the groups that were shown to have no part in it. `inputs` is all that changed in schema and
-    data, `moved` which of it moves the outputs under good execution, where that was told apart. `noise` says how often
-    runs of one state differed, and `sure` is then the probability that the set found is the one.
+    with a culprit because one requires the other, so that they are neither guilty nor cleared; `requires` says which
+    groups require which; `cleared` are changes outside the groups that were shown to have no part in it. `inputs` is
+    all that changed in schema and data, `moved` which of it moves the outputs under good execution, where that was
+    told apart. `noise` says how often runs of one state differed, and `sure` is then the probability that the set
+    found is the one.
     """
 
     good: str
@@ -219,6 +224,7 @@ class Evidence:
     data: DataEffect | None = None
     shares: Mapping[Taken, float] = field(default_factory=dict)
     carried: Taken = frozenset()
+    requires: Requires = field(default_factory=dict)
     cleared: tuple[str, ...] = ()
     executions: int = 0
     lines: tuple[str, ...] = ()

@@ -145,3 +145,29 @@ def test_the_advice_says_what_a_column_was() -> None:
     assert to_mend("schema/customers/fee/added", None) == "schema/customers/fee/added"
     told = to_mend("runtime/base", "python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2; apt 2.2.4, bash 5.1")
     assert told == "runtime/base (it was python:3.9 (979a0fc7c330), Debian 11, Python 3.9.2)"
+
+
+def test_what_goes_together_is_cleared_by_each_name_and_not_by_what_the_names_share() -> None:
+    """A guilty package beside an innocent base with a package built for it: `runtime` was not cleared."""
+    tied = Group(
+        "runtime/base + runtime/packages/numpy",
+        (Change(name="runtime/base"), Change(name="runtime/packages/numpy")),
+        inseparable=True,
+    )
+    found = verdict(["phones"], ["phones"], groups={"phones": group("phones", "runtime/packages/phones"), "tied": tied})
+
+    assert found.cleared == ("runtime/base", "runtime/packages/numpy")
+    assert tied.label == "runtime/base + runtime/packages/numpy"
+    assert tied.layer == "runtime"
+
+
+def test_what_a_culprit_was_taken_and_reverted_with_stands_beside_it() -> None:
+    groups = {name: group(name, f"runtime/packages/{name}") for name in ("adapter", "library", "engine")}
+    requires = {"adapter": frozenset({"library"}), "library": frozenset({"engine"})}
+    members = frozenset({"library"})
+    found = judge(Evidence(ID, ID, groups, Found((members,), (members,), {}), requires=requires, executions=8))
+
+    assert found.sentence.startswith(
+        "runtime/packages/library causes it: taken with runtime/packages/engine it reproduces it, "
+        "and reverting it with runtime/packages/adapter mends it"
+    )
