@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from replay.compare.text import clean
+from replay.content_arrow import MAGIC, opened
 from replay.content_documents import parse_toml, parse_yaml
 from replay.content_tensors import read_tensors
 from replay.content_text import parse_json, read_csv, read_jsonl, records_table
@@ -45,7 +46,7 @@ _SUFFIXES: dict[str, Format] = {
     ".log": "bytes",
     ".md": "bytes",
 }
-_MAGIC: tuple[tuple[bytes, Format], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"FEA1", "arrow"))
+_MAGIC: tuple[tuple[bytes, Format], ...] = ((b"PAR1", "parquet"), (MAGIC, "arrow"), (b"FEA1", "arrow"))
 _DOCUMENTS: dict[Format, Callable[[bytes, str], Any]] = {"json": parse_json, "yaml": parse_yaml, "toml": parse_toml}
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
@@ -179,11 +180,10 @@ def _ipc(source: pa.Buffer) -> pa.Table:
     import pyarrow as pa
     from pyarrow import feather
 
-    start = source[:6].to_pybytes()
-    if start.startswith(b"FEA1"):
+    if source[:4].to_pybytes() == b"FEA1":
         return feather.read_table(pa.BufferReader(source))
-    opened = pa.ipc.open_file(source) if start == b"ARROW1" else pa.ipc.open_stream(source)
-    return opened.read_all()
+    reader, _ = opened(pa.BufferReader(source))
+    return reader.read_all()
 
 
 def _is_json(path: Path) -> bool:

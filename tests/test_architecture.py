@@ -15,7 +15,7 @@ STOREYS = [
     {"state", "record", "declared", "config"},
     {"compare"},
     {"store"},
-    {"content_text", "content_tensors"},
+    {"content_arrow", "content_text", "content_tensors"},
     {"content_documents"},
     {"content", "large"},
     {"parts"},

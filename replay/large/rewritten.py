@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from replay.compare.text import clean
+from replay.content_arrow import batches, opened
 from replay.content_text import BLOCK, CsvLayout, as_number, as_whole, csv_error
 from replay.errors import CompareError
 from replay.large.source import Source, parquet_source
@@ -84,13 +85,13 @@ class _File:
             return None
         layout = CsvLayout.of(head, self.name)
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def read() -> Iterator[pa.RecordBatch]:
             with self._open() as stream:
                 yield from arrow_csv.open_csv(stream, **layout.options(self.block))
 
         kinds = {column: _Kind() for column in layout.header}
         try:
-            for batch in batches():
+            for batch in read():
                 for column, cells in zip(layout.header, batch.columns, strict=True):
                     kinds[column].see(cells)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
@@ -98,7 +99,7 @@ class _File:
         except OSError:
             return None
         schema = pa.schema([(column, kind.type()) for column, kind in kinds.items()])
-        return self._written(batches, schema, layout.dialect, batches)
+        return self._written(read, schema, layout.dialect, read)
 
     def jsonl(self) -> Source | None:
         """Rewrite JSON Lines whose fields are plain: what is nested or of mixed types is for the reader in memory."""
@@ -132,25 +133,20 @@ class _File:
         if self.packing:
             return None
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def read() -> Iterator[pa.RecordBatch]:
             with pa.memory_map(str(self.path)) as source:
-                if source.read(6) == b"ARROW1":
-                    reader = pa.ipc.open_file(source)
-                    yield from map(reader.get_batch, range(reader.num_record_batches))
-                else:
-                    source.seek(0)
-                    yield from pa.ipc.open_stream(source)
+                yield from batches(opened(source)[0])
 
         schema = None
         try:
-            for batch in batches():
+            for batch in read():
                 batch.validate(full=True)  # offsets out of bounds would end this process, not raise
                 schema = batch.schema.remove_metadata()
         except (pa.ArrowException, OSError, UnicodeDecodeError):
             return None
         if schema is None:
             return None
-        return self._written(batches, schema, {f"type of {field.name}": str(field.type) for field in schema})
+        return self._written(read, schema, {f"type of {field.name}": str(field.type) for field in schema})
 
     def _open(self) -> pa.NativeFile:
         import pyarrow as pa
@@ -171,7 +167,7 @@ class _File:
 
     def _written(
         self,
-        batches: Batches,
+        read: Batches,
         schema: pa.Schema,
         dialect: dict[str, str],
         raw: Callable[[], Iterator[pa.RecordBatch]] | None = None,
@@ -183,7 +179,7 @@ class _File:
         file = Path(folder) / "table.parquet"
         try:
             with pq.ParquetWriter(file, schema) as writer:
-                for batch in batches():
+                for batch in read():
                     columns = [_cast(batch.column(place), field.type) for place, field in enumerate(schema)]
                     writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP)
             found = parquet_source([(file, self.name)])

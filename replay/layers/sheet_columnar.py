@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from replay.content_arrow import opened
 from replay.layers.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def read_arrow(file: Path) -> Sheet:
     import pyarrow as pa
 
     with pa.memory_map(str(file)) as source:
-        container = "file" if source.read(6) == b"ARROW1" else "stream"
-        source.seek(0)
-        reader = pa.ipc.open_file(source) if container == "file" else pa.ipc.open_stream(source)
+        reader, container = opened(source)
         return _sheet("arrow", reader.read_all(), {"container": container})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from replay.content_arrow import batches, opened
 from replay.content_text import json_lines, records_table
 from replay.errors import CompareError
 from replay.layers.delimited import profile_csv
@@ -83,13 +84,13 @@ def _profile_parquet(file: Path) -> Profile:
     with pq.ParquetFile(file) as table:
         tallies, groups, group = _tallies(table.schema_arrow), table.num_row_groups, 0
 
-        def batches() -> Iterator[Any]:
+        def read() -> Iterator[Any]:
             nonlocal group
             for group in range(groups):
                 yield from table.iter_batches(row_groups=[group])
 
         try:
-            count(tallies, batches())
+            count(tallies, read())
         except (ValueError, OSError):
             return broken("parquet", f"row group {group + 1} of {groups} cannot be read")
         rows = table.metadata.num_rows
@@ -100,11 +101,8 @@ def _profile_arrow(file: Path) -> Profile:
     import pyarrow as pa
 
     with pa.memory_map(str(file)) as source:
-        if file.open("rb").read(6) == b"ARROW1":
-            reader = pa.ipc.open_file(source)
-            return _profile_batches("arrow", reader.schema, map(reader.get_batch, range(reader.num_record_batches)))
-        stream = pa.ipc.open_stream(source)
-        return _profile_batches("arrow", stream.schema, stream)
+        reader, _ = opened(source)
+        return _profile_batches("arrow", reader.schema, batches(reader))
 
 
 def _profile_jsonl(file: Path, compression: str | None) -> Profile:
