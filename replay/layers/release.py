@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from replay.digest import of_bytes
 from replay.environment import kept
 from replay.errors import StoreError
-from replay.layers import inputs
 from replay.layers.access import Access
 from replay.layers.base import Context, Layer, Mixable, Workspace
 from replay.layers.data import Data, DataLayer, referring
@@ -25,6 +24,9 @@ from replay.references.base import Ground
 from replay.references.pin import Standing, ready, standing
 from replay.state import INPUTS, LAYERS, Change, Document, ReleaseState
 from replay.store.base import BlobRef, Store
+
+if TYPE_CHECKING:
+    from replay.layers.inputs import Views
 
 MIXED: dict[str, Mixable[Any]] = {layer.name: layer for layer in (Pipeline(), Model(), Runtime(), Access())}
 """The layers that are mixed one by one; the others are the inputs."""
@@ -109,6 +111,8 @@ def _between(good: Release, bad: Release, store: Store) -> tuple[list[Change], d
     """Return what differs, and which changes of inputs follow which change of access and are not told."""
     found: list[Change] = []
     if any(good.layers[name] != bad.layers[name] for name in INPUTS):
+        from replay.layers import inputs  # how tables are held against each other: 20 ms that one release never needs
+
         found.extend(inputs.changes(_views(good), _views(bad), store))
     for name in MIXED:
         if name != "access" and good.layers[name] != bad.layers[name]:
@@ -130,8 +134,10 @@ def _called(release: Release, name: str) -> Release:
     return replace(release, layers={**release.layers, "runtime": runtime.model_copy(update={"base": base})})
 
 
-def _views(release: Release) -> inputs.Views:
-    return inputs.Views(cast("SchemaLayer", release.layers["schema"]), cast("DataLayer", release.layers["data"]))
+def _views(release: Release) -> Views:
+    from replay.layers.inputs import Views
+
+    return Views(cast("SchemaLayer", release.layers["schema"]), cast("DataLayer", release.layers["data"]))
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,8 @@ class Pair:
 
         Schema and data are two views of one snapshot and are mixed together.
         """
+        from replay.layers import inputs
+
         if not taken & self.names:
             return self.good
         if self.names <= taken:
