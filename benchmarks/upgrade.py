@@ -7,18 +7,19 @@ engine (DOCKER_HOST) with the base `replay-base:bookworm`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from rounds import REPLAY, machine, option, publish, run, say
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.environment.making import wheel
 
 PACKAGES = 20
 GUILTY = 13
@@ -55,11 +56,11 @@ def main() -> None:
     lines.append("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="replay-upgrade-", dir="/var/tmp") as folder:
         wheels = Path(folder) / "wheels"
-        wheels.mkdir()
         for number in range(PACKAGES):
             for version in ("1.0", "2.0"):
                 weight = 1 if version == "1.0" or number != GUILTY else 2
-                wheel(wheels, f"bench_part{number:02}", version, f"WEIGHT = {weight}\nVERSION = {version!r}\n")
+                code = f"WEIGHT = {weight}\nVERSION = {version!r}\n"
+                wheel(wheels, f"bench_part{number:02}", version, {f"bench_part{number:02}.py": code})
         for name, seconds in JOBS.items():
             lines.append(_row(name, Path(folder) / str(seconds), wheels, seconds, rounds))
     publish("upgrade", [*lines, "", machine(rounds)])
@@ -106,25 +107,6 @@ def _check(verdict: Any) -> None:
     named = [culprit["changes"] for culprit in verdict["culprits"]]
     if named != [[f"runtime/packages/bench-part{GUILTY:02}"]]:
         raise SystemExit(f"the bisect names {named}: {verdict['sentence']}")
-
-
-def wheel(folder: Path, name: str, version: str, code: str) -> None:
-    """Write a wheel of one module (the binary distribution format of packaging.python.org)."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": code,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = [f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items()]
-    files[f"{info}/RECORD"] = "".join([*record, f"{info}/RECORD,,\n"])
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-
-
-def _digest(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 if __name__ == "__main__":
