@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,26 +62,17 @@ class Session:
 
     def binding(self, project: Project, here: bool) -> Workbench:
         """Return what a new run needs."""
-        from replay.execute import Workbench
-
         store = self.store(create=True)
         runtime = project.config.runtime
         if runtime.adopts and not here:
-            return Workbench(store, self._adopting(store), os.environ, progress, root=self.root() or Path())
-        return Workbench(
-            store,
-            self._engine(store, here=here, image=runtime.base is not None),
-            os.environ,
-            progress,
-            root=self.root() or Path(),
-        )
+            return self._bench(store, self._adopting(store))
+        return self._bench(store, self._engine(store, here=here, image=runtime.base is not None))
 
     def repeating(self, record: RunRecord, other: RunRecord | None = None) -> Workbench:
         """Return what repeating a recorded run needs, or what lies between it and another: an engine for its base.
 
         A run in the caller's own environment is repeated there while that is as it was; rebuilt where it is not.
         """
-        from replay.execute import Workbench
         from replay.layers.release import load
         from replay.layers.runtime import RuntimeLayer
 
@@ -92,23 +83,13 @@ class Session:
         image = runtimes[0].base.kind == "image"
         here = record.engine.name == "here" and self.engine == "auto" and _stands(store, runtimes)
         named = zip(runtimes, records, strict=True)
-        return Workbench(
-            store,
-            self._engine(store, here=here, image=image),
-            os.environ,
-            progress,
-            root=self.root() or Path(),
-            called={runtime.base.image: one.provenance.base for runtime, one in named if runtime.base.image},
-        )
+        called = {runtime.base.image: one.provenance.base for runtime, one in named if runtime.base.image}
+        return replace(self._bench(store, self._engine(store, here=here, image=image)), called=called)
 
     def carrying(self) -> Workbench:
         """Return what building an image needs."""
-        from replay.execute import Workbench
-
         store = self.store()
-        return Workbench(
-            store, self._engine(store, here=False, image=True), os.environ, progress, root=self.root() or Path()
-        )
+        return self._bench(store, self._engine(store, here=False, image=True))
 
     def run(self, store: FolderStore, ref: str) -> RunRecord:
         """Return the run a REF names; of a state, its latest run that was bound. Raises NotFound."""
@@ -124,6 +105,11 @@ class Session:
                 do=f"run it first: replay rerun {ref}",
             )
         return store.run(bound[-1].run)
+
+    def _bench(self, store: FolderStore, engine: Engine) -> Workbench:
+        from replay.execute import Workbench
+
+        return Workbench(store, engine, os.environ, progress, root=self.root() or Path())
 
     def _adopting(self, store: FolderStore) -> Engine:
         """Return the engine that has the images. Raises EngineUnavailable, ConfigError."""

@@ -8,13 +8,11 @@ from replay.bisect.focus import Focus, weights
 from replay.bisect.imported import imported
 from replay.bisect.verdict import Group
 from replay.config import load
-from replay.environment.base import Base
-from replay.environment.packages import PackageSet, Wheel
 from replay.layers.base import Context
 from replay.layers.release import Pair, Release, capture
 from replay.state import Change
 from replay.store.folder import FolderStore
-from tests.environment.making import wheel
+from tests.environment.making import BASE, closure, wheel
 
 TOML = """
 [job]
@@ -25,19 +23,16 @@ paths = ["score.py"]
 [outputs.scores]
 path = "out/scores.json"
 """
-BASE = Base(kind="host", reference="host", python="3.11.2", os="Debian 12", machine="x86_64")
 MODULES = {"scikit-rounding": "skround", "words": "words"}
 
 
 def bound(root: Path, store: FolderStore, version: str) -> Release:
-    wheels = {}
-    for name, module in MODULES.items():
-        file = wheel(root / "wheels", name.replace("-", "_"), version, {f"{module}/__init__.py": ""})
-        entry = store.put(file.read_bytes())
-        wheels[name] = Wheel(version=version, filename=file.name, blob=entry.blob, size=entry.size)
+    wheels = [
+        wheel(root / "wheels", name.replace("-", "_"), version, {f"{module}/__init__.py": ""})
+        for name, module in MODULES.items()
+    ]
     config = load(root)
-    packages = PackageSet(python="3.11", platform="any", wheels=wheels)
-    return capture(Context(root, config, store, {}, BASE, packages, tuple(config.job.command)))
+    return capture(Context(root, config, store, {}, BASE, closure(store, *wheels), tuple(config.job.command)))
 
 
 def test_an_imported_package_is_known_by_what_its_wheel_holds(tmp_path: Path) -> None:

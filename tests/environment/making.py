@@ -12,11 +12,14 @@ from pathlib import Path
 
 from replay.engines import facts
 from replay.environment import archive
-from replay.environment.base import Interpreter
+from replay.environment.base import Base, Interpreter
 from replay.environment.packages import PackageSet, Wheel
 from replay.store.base import Store
 
 Entry = tuple[str | zipfile.ZipInfo, bytes]
+
+BASE = Base(kind="host", reference="host", python="3.11.2", os="Debian 12", machine="x86_64")
+"""A host to bind on, where nothing of it matters."""
 
 HERE = ("--no-index", "--find-links wheels")
 """Lines of requirements: the folder `wheels` beside them stands in for an index."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from replay.config import load
-from replay.environment.base import Base
 from replay.environment.packages import PackageSet, Wheel
 from replay.errors import InputError, StoreError
 from replay.layers.base import Context, Workspace
@@ -18,6 +17,7 @@ from replay.layers.release import load as load_release
 from replay.layers.runtime import Runtime, RuntimeLayer
 from replay.store.memory import MemoryStore
 from replay.workspace import lay_out
+from tests.environment.making import BASE
 
 TOML = """
 [job]
@@ -38,7 +38,6 @@ path = "data/calls/"
 path = "out/scores.csv"
 key = "id"
 """
-BASE = Base(kind="host", reference="host", python="3.11.2", os="Debian 12", machine="x86_64")
 DIGEST = "sha256:" + "1" * 64
 
 

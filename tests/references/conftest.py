@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from replay.config import load
-from replay.environment.base import Base
 from replay.environment.packages import PackageSet
 from replay.layers.base import Context
 from replay.layers.contract import Contract
@@ -22,8 +21,8 @@ from replay.layers.schema import SchemaLayer
 from replay.references.base import Ground, Reference
 from replay.store.folder import FolderStore
 from replay.workspace import lay_out
+from tests.environment.making import BASE
 
-BASE = Base(kind="host", reference="host", python="3.11.2", os="Debian 12", machine="x86_64")
 PACKAGES = PackageSet(python="3.11", platform="linux_x86_64", wheels={})
 
 
