@@ -128,7 +128,7 @@ class Comparison:
             own = pa.array([value for value in known[side] if value not in known[1 - side]], pa.large_string())
             cells = self.sheets[side].columns[places[side]].filter(lone[side])
             rows = pc.sum(pc.is_in(cells.cast(pa.large_string()), own)).as_py() or 0
-            told += [f"{count(rows, 'row')} with them {'is' if rows == 1 else 'are'} {word}"] if rows else []
+            told += [f"in {count(rows, 'row')} that {'is' if rows == 1 else 'are'} {word}"] if rows else []
         return change.model_copy(update={"after": f"{change.after}; {' and '.join(told)}"}) if told else change
 
     def _rows(self) -> tuple[list[Change], RowsOf | None]:
@@ -152,10 +152,9 @@ class Comparison:
                 told = f"{added:,} added{twice}, {removed:,} removed, not counting {apart[0].before}"
             whole = Change(name=name, before=f"{good:,} rows", after=f"{bad:,} rows ({told}){self._files()}")
             return ([apart[0], whole], apart[1]) if apart else ([whole], None)
-        if not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py():
-            return [Change(name=name, before=f"{good:,} rows", after="the same rows in another order")], None
-        if self.sheets[0].parts != self.sheets[1].parts:
-            after = f"the same rows in other files{self._files()}"
+        moved = not pc.all(pc.equal(self.partner, pa.array(range(good), pa.int64()))).as_py()
+        if moved or self.sheets[0].parts != self.sheets[1].parts:
+            after = f"the same rows in {'another order' if moved else 'other files'}{self._files()}"
             return [Change(name=name, before=f"{good:,} rows", after=after)], None
         return [], None
 
@@ -223,7 +222,8 @@ class Comparison:
         """Return the columns that one side alone has, by the name of their change."""
         columns = self.contracts[side].columns or ()
         names = {f"schema/{self.name}/{escaped(c.name)}/{what}": place for place, c in enumerate(columns)}
-        return {name: place for name, place in names.items() if name in listed}
+        width = len(self.sheets[side].columns)
+        return {name: place for name, place in names.items() if name in listed and place < width}
 
     def _with_requirements(self, found: list[Change], hybrid: Hybrid) -> Iterator[Change]:
         """Yield the changes with what must be taken with each.

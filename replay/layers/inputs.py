@@ -16,7 +16,7 @@ from replay.layers.contract_changes import Partners, contract_changes, partners
 from replay.layers.data import DataLayer, Snapshot, content, swapped
 from replay.layers.hybrid import Hybrid
 from replay.layers.moved import shifts
-from replay.layers.schema import SchemaLayer, contract_of, table_parts
+from replay.layers.schema import SchemaLayer, contract_of, partitions, table_parts
 from replay.layers.sheet import Sheet
 from replay.state import Change, FileEntry
 from replay.store.base import Store
@@ -124,8 +124,9 @@ def _whole(name: str, good: Views, bad: Views, schema: tuple[Change, ...] | list
 def _other_rows(name: str, key: tuple[str, ...], sheets: tuple[Sheet, Sheet], pairs: list[Partners]) -> Change:
     """Return the change of a source whose rows are others: how many, and which columns shifted."""
     good, bad = (f"{sheet.rows:,} rows" for sheet in sheets)
+    others = ", others" if sheets[0].rows and sheets[1].rows else ""
     far = shifts(sheets, [pair for pair in pairs if not {pair.good.name, pair.bad.name} & set(key)])
-    return Change(name=f"data/{name}", before=good, after=f"{bad}, others" + (f"; {far}" if far else ""))
+    return Change(name=f"data/{name}", before=good, after=f"{bad}{others}" + (f"; {far}" if far else ""))
 
 
 def _tied_together(own: list[Change]) -> tuple[Change, ...]:
@@ -144,7 +145,9 @@ def _compared(
     sheets = _sheets(snapshots, contracts, store)
     if sheets is None:
         return None
-    pairs = partners(*contracts)
+    widths = [len(sheet.columns) for sheet in sheets]
+    # What the folders of partitions say stands in no cell: such columns come last, and go with the rows.
+    pairs = [pair for pair in partners(*contracts) if pair.here < widths[0] and pair.there < widths[1]]
     keys = _keys(snapshots[0].key, pairs, sheets)
     partner = align(*keys, (sheets[0].rows, sheets[1].rows))
     if partner is None:
@@ -180,8 +183,11 @@ def _sheet(snapshot: Snapshot, contract: Contract, store: Store) -> Sheet | None
         found = {path: sheets.read(store.path(entry.blob), path, contract.dialect) for path, entry in files.items()}
     except InputError:
         return None
+    said = {name for path in files for name in partitions(path, snapshot.path)} if folder else set()
     table = sheets.joined(found) if folder else next(iter(found.values()))
-    return table if table is not None and len(table.columns) == len(contract.columns) else None
+    if table is None or len(table.columns) > len(contract.columns):
+        return None
+    return table if all(column.name in said for column in contract.columns[len(table.columns) :]) else None
 
 
 def _keys(

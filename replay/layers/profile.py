@@ -184,6 +184,16 @@ def _quartiles(column: Any) -> tuple[str, ...]:
     return tuple(repr(float(value)) for value in found if value is not None)
 
 
+def constant(name: str, value: str, rows: int) -> ColumnProfile:
+    """Return the profile of a column that holds one text in every row."""
+    tally = Tally(name)
+    if value in NULL_TEXTS:
+        tally.nulls[value] = rows
+    else:
+        tally.values = {value: rows}
+    return tally.done()
+
+
 def merged(parts: list[Profile]) -> Profile:
     """Return the profile of the table whose parts these are (at least one, all of one format, all sound).
 

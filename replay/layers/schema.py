@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import cast
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -11,7 +12,7 @@ from replay.digest import of_bytes
 from replay.layers.base import Context, Layer, Workspace
 from replay.layers.contract import Contract, concluded
 from replay.layers.data import DataLayer, Snapshot
-from replay.layers.profile import Profile, merged
+from replay.layers.profile import Profile, constant, merged
 from replay.layers.tabular import TABLES, format_of, profile_file
 from replay.state import Document, FileEntry
 from replay.store.base import Store
@@ -60,7 +61,11 @@ def contract_of(snapshot: Snapshot, store: Store) -> Contract:
             inside = PurePosixPath(path).relative_to(snapshot.path)
             return Contract(format="opaque", problem=f"{inside}: {profile.problem}")
         profiles.append(profile)
-    return concluded(merged(profiles))
+    says = [partitions(path, snapshot.path) for path in parts]
+    own = {column.name for profile in profiles for column in profile.columns or ()}
+    names = [name for name in dict.fromkeys(name for said in says for name in said) if name not in own]
+    parted = [_with_partitions(*pair, names) for pair in zip(profiles, says, strict=True)]
+    return _of_partitions(concluded(merged(parted)), names)
 
 
 def table_parts(snapshot: Snapshot) -> dict[str, FileEntry]:
@@ -69,6 +74,36 @@ def table_parts(snapshot: Snapshot) -> dict[str, FileEntry]:
         return snapshot.files
     own = snapshot.files if snapshot.reference is None else snapshot.reference.parts
     return {path: snapshot.files[path] for path in own if PurePosixPath(path).name[0] not in "._"}
+
+
+def partitions(path: str, folder: str) -> dict[str, str]:
+    """Return what the folders between say of every row of a part: `plan=basic/part-0.parquet` is {"plan": "basic"}.
+
+    So Hive, Spark and pyarrow write partitions, percent-encoded.
+    """
+    steps = PurePosixPath(path).relative_to(folder).parent.parts
+    return {unquote(name): unquote(value) for name, found, value in (step.partition("=") for step in steps) if found}
+
+
+def _with_partitions(profile: Profile, said: dict[str, str], names: list[str]) -> Profile:
+    """Return a part's profile with the columns its folders stand for, after its own."""
+    more = [constant(name, said[name], profile.rows) for name in names if name in said]
+    return profile.model_copy(update={"columns": (*(profile.columns or ()), *more)})
+
+
+def _of_partitions(contract: Contract, names: list[str]) -> Contract:
+    """Return a contract that holds of its partitions what must stay: their words, where there is more than one.
+
+    Numbers and dates (`month=09`, `day=2026-10-01`), and a single word (`batch=a1b2`), are others in every delivery.
+    """
+    kept = []
+    for column in contract.columns or ():
+        if column.name in names:
+            if column.type != "text":
+                continue
+            column = column.model_copy(update={"categories": column.categories if (column.distinct or 0) > 1 else None})
+        kept.append(column)
+    return contract.model_copy(update={"columns": tuple(kept)})
 
 
 def _profile(path: str, entry: FileEntry, store: Store) -> Profile:

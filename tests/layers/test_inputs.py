@@ -374,10 +374,16 @@ def test_a_category_that_is_gone_with_its_rows_says_so() -> None:
     back = changes(views(csv(kept)), views(csv(rows)), STORE)
 
     assert [(change.name, change.after) for change in gone] == [
-        ("schema/customers/tariff/categories", "- 'student'; 100 rows with them are gone"),
+        ("schema/customers/tariff/categories", "- 'student'; in 100 rows that are gone"),
         (
             "data/customers/rows",
             "200 rows (0 added, 100 removed, all of them where tariff = student (33 % of the rows))",
         ),
     ]
-    assert back[0].after == "+ 'student' (100 rows); 100 rows with them are new"
+    assert back[0].after == "+ 'student' (100 rows); in 100 rows that are new"
+
+
+def test_an_input_that_lost_all_its_rows_has_no_other_rows() -> None:
+    (change,) = changes(views(csv(customers())), views(b"id,tariff,fee,since,calls\n"), STORE)
+
+    assert (change.name, change.before, change.after) == ("data/customers", "60 rows", "0 rows")

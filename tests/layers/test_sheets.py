@@ -305,3 +305,43 @@ def test_lists_structs_bytes_and_columns_of_nothing_are_mixed_too() -> None:
         expected[place][column] = moved[place][column]
         found = pq.read_table(io.BytesIO(mixed(good, bad, f"data/customers/{column}")))
         assert found.to_pylist() == expected
+
+
+def partitioned(rows: Rows, rename: str = "student") -> dict[str, bytes]:
+    plans, each = ("basic", "family", "student"), len(rows) // 3
+    return {
+        f"plan={plan.replace('student', rename)}/part-0.parquet": parquet(rows[place * each : (place + 1) * each])
+        for place, plan in enumerate(plans)
+    }
+
+
+def test_a_partition_is_a_category_that_is_renamed_or_lost_with_its_rows() -> None:
+    rows = customers(120)
+    good = views(partitioned(rows))
+    renamed = views(partitioned(rows, "Student plan"))
+    lost = views({path: data for path, data in partitioned(rows).items() if "family" not in path})
+    plan, of_rows = "schema/customers/plan/categories", "data/customers/rows"
+    for bad, told in ((renamed, "+ 'Student plan' (40 rows), - 'student'"), (lost, "- 'family'")):
+        found = {change.name: change for change in changes(good, bad, STORE)}
+        assert list(found) == [plan, of_rows]
+        assert found[plan].after == told
+        assert (found[plan].requires, found[of_rows].requires) == ((of_rows,), (plan,))
+        assert files(mix(good, bad, frozenset(found), STORE)) == files(bad)
+        assert files(mix(good, bad, frozenset(), STORE)) == files(good)
+
+
+def test_a_column_of_a_partitioned_folder_is_taken_alone() -> None:
+    rows = customers()
+    EDITS["prices up"][0](rows)
+    good, bad = views(partitioned(customers())), views(partitioned(rows, "Student plan"))
+    taken = files(mix(good, bad, frozenset({"data/customers/fee"}), STORE))
+    assert taken.keys() == partitioned(rows).keys()
+    assert pq.read_table(io.BytesIO(taken["plan=basic/part-0.parquet"])).equals(table(rows[:20]))
+
+
+@pytest.mark.parametrize("step", ["month={}", "day=2026-{}-01", "batch=a{}"])
+def test_partitions_that_are_others_in_every_delivery_are_no_contract(step: str) -> None:
+    september, october = (
+        views({f"{step.format(month)}/part-0.parquet": parquet(customers())}) for month in ("09", "10")
+    )
+    assert names(september, october) == ["data/customers/rows"]
