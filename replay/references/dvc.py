@@ -11,32 +11,23 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from replay.errors import InputError
+from replay.content_documents import parse_yaml
+from replay.errors import CompareError, InputError
 from replay.references.base import Found, Gone, Reference
 from replay.references.local import hashed, inside
 
 SUFFIX = ".dvc"
-_FIELD = re.compile(r"^(?:-|\s)\s*(?:- )?(\w+):\s*(.*?)\s*$")
 
 
 def recorded(file: Path) -> dict[str, str] | None:
     """Return what the `.dvc` file beside `file` says of it, None where there is none that does."""
     beside = file.with_name(file.name + SUFFIX)
     try:
-        lines = beside.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        outs = parse_yaml(beside.read_bytes(), beside.name)["outs"]
+        listed = [{name: str(value) for name, value in out.items()} for out in outs]
+    except (OSError, CompareError, KeyError, TypeError, AttributeError):
         return None
-    outs: list[dict[str, str]] = []
-    within = False
-    for line in lines:
-        if re.match(r"^\w", line):
-            within = line.startswith("outs:")
-        elif within and (match := _FIELD.match(line)):
-            if line.lstrip().startswith("-"):
-                outs.append({})
-            if outs:
-                outs[-1].setdefault(match[1], match[2].strip("'\""))
-    own = next((out for out in outs if out.get("path") == file.name), None)
+    own = next((out for out in listed if out.get("path") == file.name), None)
     return own if own and re.fullmatch(r"[0-9a-f]{32}(\.dir)?", own.get("md5", "")) else None
 
 
