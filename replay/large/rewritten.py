@@ -19,7 +19,7 @@ from replay.compare.text import clean
 from replay.content_arrow import batches, opened
 from replay.content_text import BLOCK, CsvLayout, as_number, as_whole, csv_error
 from replay.errors import CompareError
-from replay.large.source import Source, parquet_source
+from replay.large.source import Source, parquet_source, typed_as
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,7 +180,7 @@ class _File:
         try:
             with pq.ParquetWriter(file, schema) as writer:
                 for batch in read():
-                    columns = [_cast(batch.column(place), field.type) for place, field in enumerate(schema)]
+                    columns = [typed_as(batch.column(place), field.type) for place, field in enumerate(schema)]
                     writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP)
             found = parquet_source([(file, self.name)])
             if not found.schema.equals(schema):
@@ -233,9 +233,3 @@ def _common(kinds: set[pa.DataType]) -> pa.DataType | None:
         return pa.float64()
     known = (pa.int64(), pa.float64(), pa.string(), pa.bool_())
     return next(iter(plain)) if len(plain) == 1 and plain <= set(known) else None
-
-
-def _cast(cells: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    import pyarrow as pa
-
-    return pa.nulls(len(cells)) if pa.types.is_null(kind) else cells.cast(kind)

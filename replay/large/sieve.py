@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replay.compare.rows import SHOWN, label, repeated
 from replay.compare.values import steady
-from replay.large.source import Source, identifier
+from replay.large.source import Source, identifier, typed_as
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,10 +157,7 @@ def renamed(table: pa.Table, names: Sequence[str], source: Source) -> pa.Table:
     import pyarrow as pa
 
     kinds = [plain(source.schema.field(name).type) for name in names]
-    columns = [
-        pa.nulls(table.num_rows) if pa.types.is_null(kind) else table.column(place).cast(kind)
-        for place, kind in enumerate(kinds)
-    ]
+    columns = [typed_as(table.column(place), kind) for place, kind in enumerate(kinds)]
     return pa.table(columns, names=list(names))
 
 

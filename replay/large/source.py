@@ -137,6 +137,13 @@ def exact(kind: pa.DataType) -> bool:
     return plain or (t.is_decimal128(kind)) or (t.is_timestamp(kind) and kind.unit != "s")
 
 
+def typed_as(cells: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    """Return cells in a type; nothing is cast to the type of no value. Raises pyarrow.ArrowInvalid."""
+    import pyarrow as pa
+
+    return pa.nulls(len(cells)) if pa.types.is_null(kind) else cells.cast(kind)
+
+
 def literal(text: str) -> str:
     """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -71,7 +71,7 @@ def write_csv(sheet: Sheet) -> bytes:
     if dialect["header"] == "yes":
         lines.append(delimiter.join(_quoted(name, delimiter) for name in sheet.names))
     cells = [_cells(column, delimiter) for column in sheet.columns]
-    lines += pc.binary_join_element_wise(*cells, _large(delimiter)).to_pylist()
+    lines += pc.binary_join_element_wise(*cells, constant(delimiter)).to_pylist()
     text = end.join(lines) + (end if dialect["last line end"] == "yes" else "")
     if dialect["byte-order mark"] == "yes" and dialect["encoding"] != "utf-16":
         text = "\ufeff" + text
@@ -123,12 +123,13 @@ def _cells(column: pa.Array, delimiter: str) -> pa.Array:
     special = "[" + "".join("\\" + mark for mark in (delimiter, '"')) + "\\n\\r]|^$"
     if pc.any(must := pc.fill_null(pc.match_substring_regex(column, special), False)).as_py():
         inside = pc.replace_substring(column, '"', '""')
-        quote = _large('"')
-        column = pc.if_else(must, pc.binary_join_element_wise(quote, inside, quote, _large("")), column)
-    return pc.fill_null(column, _large(""))
+        quote = constant('"')
+        column = pc.if_else(must, pc.binary_join_element_wise(quote, inside, quote, constant("")), column)
+    return pc.fill_null(column, constant(""))
 
 
-def _large(text: str) -> pa.Scalar:
+def constant(text: str) -> pa.Scalar:
+    """Return a text to be joined with columns of cells."""
     import pyarrow as pa
 
     return pa.scalar(text, pa.large_string())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from replay.layers.cells import NULL_TEXTS
 from replay.layers.sheet import Sheet
-from replay.layers.sheet_csv import packed
+from replay.layers.sheet_csv import constant, packed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,11 +81,7 @@ def read_lines(file: Path, compression: str | None) -> Sheet:
 
 def write_lines(sheet: Sheet) -> bytes:
     """Return the JSON Lines file of a table: every line has its fields in the order of the columns."""
-    import pyarrow as pa
     import pyarrow.compute as pc
-
-    def constant(text: str) -> pa.Scalar:
-        return pa.scalar(text, pa.large_string())
 
     dialect = sheet.dialect
     between, colon = re.fullmatch(r"(,\s*)(\s*:\s*)", dialect["separators"]).groups()  # type: ignore[union-attr]
@@ -138,9 +134,8 @@ def _unquoted(cells: pa.Array) -> pa.Array:
 
 
 def _quoted(cells: pa.Array) -> pa.Array:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    quote, nothing = (pa.scalar(text, pa.large_string()) for text in ('"', ""))
+    quote, nothing = constant('"'), constant("")
     as_it_is = pc.match_substring_regex(cells, f"^(?:{_NO_TEXT})$")
     return pc.if_else(as_it_is, cells, pc.binary_join_element_wise(quote, cells, quote, nothing))
