@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay.excerpt import excerpt
 from replay.git import git
-from replay.layers.excerpt import excerpt
 from replay.layers.files import Differing, differing
 from replay.layers.hunks import versions
 from replay.layers.model import ModelLayer

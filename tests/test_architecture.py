@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "replay"
 
 STOREYS = [
-    {"errors", "digest", "progress", "git"},
+    {"errors", "digest", "excerpt", "progress", "git"},
     {"state", "record", "declared", "config"},
     {"compare"},
     {"store"},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from replay.errors import InputError
-from replay.layers.excerpt import excerpt
+from replay.excerpt import excerpt
 from replay.layers.parts import Split
 from replay.layers.split import LARGEST, split
 from replay.state import Change, FileEntry

@@ -104,7 +104,11 @@ def _relation(name: str, good: Relation, bad: Relation) -> list[Change]:
         for column in sorted({*good.columns, *good.hidden} & {*bad.columns, *bad.hidden}):
             differs(f"/{escaped(column)}", _seen(column, good), _seen(column, bad))
     differs("/policy", _policies(good), _policies(bad))
-    differs("/definition", _short(good.definition), _short(bad.definition))
+    if good.definition != bad.definition:
+        # Where an excerpt shows no difference, or an older record holds none, the digests do.
+        texts = good.text != bad.text and all(side.text or not side.definition for side in (good, bad))
+        before, after = (side.text or None if texts else _short(side.definition) for side in (good, bad))
+        found.append(Change(name=f"{name}/definition", before=before, after=after))
     differs("/labels", _joined(good.labels), _joined(bad.labels))
     return found
 

@@ -21,7 +21,7 @@ from replay.declared import Source
 from replay.digest import of_bytes
 from replay.errors import InputError
 from replay.sources.catalogue import look, need_driver, words_of
-from replay.sources.tape import Book, Relation
+from replay.sources.tape import Book, Relation, defined
 from replay.sources.upstream import address_of, expanded, variables_in
 from replay.sources.web import fetch, principal
 from replay.state import FileEntry
@@ -197,8 +197,9 @@ def _sqlite_relations(connection: sqlite3.Connection, words: set[str]) -> dict[s
         if name in found:
             continue
         kind, text = known[name]
-        found[name] = Relation(kind=kind, readable=True, definition=of_bytes(text.encode()) if kind == "view" else None)
+        found[name] = Relation(kind=kind, readable=True)
         if kind == "view":
+            found[name] = defined(found[name], of_bytes(text.encode()), [text])
             below = words_of([text])
             todo += [other for other in known if other != name and (other.lower() in below or other in below)]
     return found

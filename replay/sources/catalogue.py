@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.digest import canonical, of_bytes
 from replay.errors import ConfigError
-from replay.sources.tape import Relation
+from replay.sources.tape import Relation, defined
 from replay.sources.upstream import Address
 
 if TYPE_CHECKING:
@@ -136,15 +136,16 @@ def _relation(connection: psycopg.Connection[Any], row: tuple[Any, ...], called:
     policies = connection.execute(_POLICIES, (oid,)).fetchall() if row_security else []
     if row_security and not policies:
         policies = [("(none)", "false")]
-    return Relation(
+    relation = Relation(
         kind=_KINDS[kind],
         readable=readable,
         columns=tuple(sorted(name for name, seen in columns if seen)),
         hidden=tuple(sorted(name for name, seen in columns if not seen)),
         policies=dict(policies),
-        definition=of_bytes(canonical([definition, *sorted(called)])) if definition else None,
         labels=dict(connection.execute(_LABELS, (oid,)).fetchall()),
     )
+    told = [definition, *sorted(called)]
+    return defined(relation, of_bytes(canonical(told)), told) if definition else relation
 
 
 def _name(row: tuple[Any, ...]) -> str:

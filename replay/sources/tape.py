@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from replay.digest import Digest
 from replay.errors import InputError
+from replay.excerpt import excerpt
 from replay.state import Document, FileEntry
 from replay.store.base import Store
 
@@ -49,7 +51,8 @@ class Relation(Document):
     """What a principal sees of a table or view.
 
     `columns` are those it may read, `hidden` those it may not; `policies` the row policies that apply to it
-    (name: condition); `definition` the digest of a view's text and of what it calls; `labels` security labels.
+    (name: condition); `definition` the digest of a view's text and of what it calls, `text` an excerpt of them for
+    people; `labels` security labels.
     """
 
     kind: str
@@ -58,7 +61,13 @@ class Relation(Document):
     hidden: tuple[str, ...] = ()
     policies: dict[str, str] = {}
     definition: Digest | None = None
+    text: str = ""
     labels: dict[str, str] = {}
+
+
+def defined(relation: Relation, digest: Digest, texts: Sequence[str]) -> Relation:
+    """Return a view with what defines it; of the texts an excerpt is kept, in which no password stands."""
+    return relation.model_copy(update={"definition": digest, "text": excerpt("\n".join(texts)) or ""})
 
 
 class Service(Document):

@@ -167,6 +167,26 @@ def test_sqlite_is_read_and_a_masking_view_is_named(place: Place) -> None:
     assert named(verdict) == ["access/usage/seen/definition"]
 
 
+def test_a_view_that_changed_is_told_in_its_own_words_less_its_passwords(place: Place) -> None:
+    """The database holds the new definition only; the record is where the old one can be read and put back."""
+    guarded = "CREATE VIEW seen AS SELECT * FROM usage WHERE note <> 'dwh password=hunter2'"
+    sqlite(place, "CREATE TABLE usage (id INTEGER, gb REAL, note TEXT)", "INSERT INTO usage VALUES (1, 2, '')", guarded)
+    place.declare(JOB, SQLITE)
+    good = place.bind({})
+    sqlite(place, "DROP VIEW seen", "CREATE VIEW seen AS SELECT id, 0 AS gb, note\nFROM usage")
+    bad = place.bind({})
+    (change,) = changes(load(place.store, good.state), load(place.store, bad.state), place.store)
+    assert change.name == "access/usage/seen/definition"
+    assert change.before == "CREATE VIEW seen AS SELECT * FROM usage WHERE note <> 'dwh password=(hidden)'"
+    assert change.after == "CREATE VIEW seen AS SELECT id, 0 AS gb, note\nFROM usage"
+    sqlite(place, "DROP VIEW seen", guarded.replace("hunter2", "hunter3"))
+    other = place.bind({})
+    (change,) = changes(load(place.store, good.state), load(place.store, other.state), place.store)
+    assert [len(side or "") for side in (change.before, change.after)] == [12, 12]  # digests: the words look alike
+    kept = b"".join(file.read_bytes() for file in (place.root / ".replay").rglob("*") if file.is_file())
+    assert b"hunter" not in kept
+
+
 def test_a_database_that_is_not_there_is_an_answer(place: Place) -> None:
     place.declare(JOB, SQLITE)
     record = place.bind({})

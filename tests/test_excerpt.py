@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay.layers.excerpt import HIDDEN, MOST_LINES, excerpt
+from replay.excerpt import HIDDEN, MOST_LINES, excerpt
 
 
 @pytest.mark.parametrize(
