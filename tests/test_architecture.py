@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "replay"
 
 STOREYS = [
-    {"errors", "digest", "excerpt", "progress", "git"},
+    {"errors", "digest", "excerpt", "progress", "git", "authorization"},
     {"state", "record", "declared", "config"},
     {"compare"},
     {"store"},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from replay.record import RunRecord
     from replay.registry.client import Repository
     from replay.registry.reference import Reference
-    from replay.store.base import Store
+    from replay.store.folder import FolderStore
 
 GIB = 1 << 30
 
@@ -128,13 +128,13 @@ def _repository(where: Reference, plain: bool) -> Repository:
     return Repository(where, Http(where, plain))
 
 
-def _named(session: Session, kept: Store, ref: str) -> tuple[RunRecord | None, str]:
+def _named(session: Session, kept: FolderStore, ref: str) -> tuple[RunRecord | None, str]:
     """Return the run that goes along, if there is one, and the state."""
     from replay.errors import NotFound
 
     found = kept.resolve(ref)
     try:
-        return session.run(session.store(), ref), found.state
+        return session.run(kept, ref), found.state
     except NotFound:
         return None, found.state
 

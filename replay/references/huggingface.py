@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin
 
+from replay.authorization import Authorization
 from replay.digest import CHUNK, canonical, of_bytes
 from replay.errors import InputError
 from replay.references.base import Found, Gone, Reference, Refused
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import Response, Session
 
 PATIENCE = (10, 60)
 """Seconds to wait for a connection, and for the next bytes on it."""
@@ -136,7 +137,8 @@ class HuggingFace:
 
         again = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
         session = requests.Session()
-        session.auth = _Bearer(self._token)
+        token = self._token
+        session.auth = Authorization(f"Bearer {token}" if token else None)  # nobody it redirects to is sent it
         session.headers["Accept-Encoding"] = "identity"  # a size that is told is the content's
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(max_retries=again))
@@ -207,18 +209,6 @@ class HuggingFace:
             cause="the hub cannot be reached, is busy, or something else answers at HF_ENDPOINT",
             do="check the network and HF_ENDPOINT, then repeat",
         )
-
-
-class _Bearer:
-    """Sends the token to the hub, and to nobody it redirects to; without one nothing out of ~/.netrc either."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 def _place(address: str) -> tuple[str, str]:

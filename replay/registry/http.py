@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from replay.authorization import Authorization
 from replay.digest import CHUNK
 from replay.errors import RegistryError
 from replay.registry.credentials import Credentials, find
@@ -22,7 +23,7 @@ from replay.registry.reference import Reference
 from replay.store.refs import shown
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import Response, Session
 
 HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 """Docker's own registry answers under another name than the one it goes by."""
@@ -72,7 +73,7 @@ class Http:
             for last in (False, True):
                 with ExitStack() as files:
                     data = files.enter_context(body.open("rb")) if isinstance(body, Path) else body
-                    auth = _Authorization(self._authorization if ours else None)
+                    auth = Authorization(self._authorization if ours else None)
                     response = self._session.request(
                         method, url, data=data, headers=headers, params=params, auth=auth, stream=True, timeout=PATIENCE
                     )
@@ -103,9 +104,9 @@ class Http:
         wanted = {key: asked[key] for key in ("service", "scope") if key in asked}
         if known and known.identity:
             form = wanted | {"grant_type": "refresh_token", "refresh_token": known.identity, "client_id": "replay"}
-            response = self._session.post(url, data=form, auth=_Authorization(None), stream=True, timeout=PATIENCE)
+            response = self._session.post(url, data=form, auth=Authorization(None), stream=True, timeout=PATIENCE)
         else:
-            own = _Authorization(_basic(known) if known else None)
+            own = Authorization(_basic(known) if known else None)
             response = self._session.get(url, params=wanted, auth=own, stream=True, timeout=PATIENCE)
         if response.status_code in (401, 403):
             raise _unknown_here(self.host)
@@ -151,18 +152,6 @@ def answering(host: str) -> Iterator[None]:
             cause="the network, a proxy or the registry is down, or the name is misspelt",
             do="check the name and the network, then repeat: what of a state was carried is not carried again",
         ) from None
-
-
-class _Authorization:
-    """Sets this header and no other: requests would look into ~/.netrc where it is given nothing."""
-
-    def __init__(self, header: str | None) -> None:
-        self._header = header
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        if self._header is not None:
-            request.headers["Authorization"] = self._header
-        return request
 
 
 def _basic(known: Credentials) -> str:
