@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.compare.difference import Difference
 from replay.errors import CompareError
-from replay.outputs import compare_paths
-from replay.record import OutputSpec
+from tests.comparing import compare
 
 
 def safetensors(**tensors: bytes) -> bytes:
@@ -37,13 +35,6 @@ def npz(**arrays: bytes) -> bytes:
     return file.getvalue()
 
 
-def compared(folder: Path, name: str, good: bytes, bad: bytes) -> Difference | None:
-    for side, data in (("good", good), ("bad", bad)):
-        (folder / side).mkdir()
-        (folder / side / name).write_bytes(data)
-    return compare_paths(folder / "good" / name, folder / "bad" / name, OutputSpec(path=""))
-
-
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
@@ -53,7 +44,7 @@ def compared(folder: Path, name: str, good: bytes, bad: bytes) -> Difference | N
     ],
 )
 def test_the_tensor_that_changed_is_named(tmp_path: Path, name: str, good: bytes, bad: bytes) -> None:
-    found = compared(tmp_path, name, good, bad)
+    found = compare(tmp_path, good, bad, name)
     assert found is not None
     told = "\n".join(found.lines())
     assert "weight" in told
@@ -64,10 +55,10 @@ def test_the_tensor_that_changed_is_named(tmp_path: Path, name: str, good: bytes
 def test_a_truncated_file_is_an_error(tmp_path: Path, end: int) -> None:
     whole = safetensors(weight=b"abc" * 20)
     with pytest.raises(CompareError, match=r"m\.safetensors (holds no tensors|is empty)"):
-        compared(tmp_path, "m.safetensors", whole, whole[:end])
+        compare(tmp_path, whole, whole[:end], "m.safetensors")
 
 
 @pytest.mark.parametrize("wrong", [npz(weight=b"abc"), npz(weight=npy(b"abc"))[:60], b"PK\x03\x04", npy(b"")[:9]])
 def test_what_is_no_array_is_an_error(tmp_path: Path, wrong: bytes) -> None:
     with pytest.raises(CompareError, match="holds no tensors"):
-        compared(tmp_path, "m.npz", npz(weight=npy(b"abc")), wrong)
+        compare(tmp_path, npz(weight=npy(b"abc")), wrong, "m.npz")
