@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake import write_deltalake
+
+from tests.cli.conftest import Ended, Shop
 
 JOB = """
 import pathlib
@@ -33,12 +31,10 @@ key = "id"
 """
 
 
-def replay(root: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "replay", *words], cwd=root, capture_output=True, text=True, env=os.environ, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def replay(root: Path, *words: str, code: int = 0) -> Ended:
+    ended = Shop(root).replay(*words)
+    assert ended.code == code, ended.out + ended.err
+    return ended
 
 
 def test_a_table_that_is_only_referred_to(tmp_path: Path) -> None:
@@ -47,27 +43,20 @@ def test_a_table_that_is_only_referred_to(tmp_path: Path) -> None:
     table = tmp_path / "data/customers"
     write_deltalake(table, pa.table({"id": [1, 2]}))
     replay(tmp_path, "run", "--engine", "local", "--tag", "good")
-    assert "reproduced, byte for byte" in replay(tmp_path, "rerun", "good", "--engine", "local")
-    shown = replay(tmp_path, "show", "good")
+    assert "reproduced, byte for byte" in replay(tmp_path, "rerun", "good", "--engine", "local").out
+    shown = replay(tmp_path, "show", "good").out
     assert "input  customers: delta table " in shown
     assert shown.rstrip().endswith("version 0: resolves")
 
     shutil.rmtree(table)
     write_deltalake(table, pa.table({"id": [1, 2, 3]}))
     replay(tmp_path, "run", "--engine", "local", "--tag", "bad")
-    differs = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "replay", "diff", "good", "bad", "--json"],
-            cwd=tmp_path,
-            capture_output=True,
-            check=False,
-        ).stdout
-    )
+    differs = replay(tmp_path, "diff", "good", "bad", "--json", code=1).json
     (change,) = (change for change in differs["changes"] if change["name"] == "data/customers")
     assert change["before"].endswith("version 0, 2 rows")
     assert change["after"].endswith("version 0, 3 rows; the table was dropped and created anew")
-    standing = json.loads(replay(tmp_path, "show", "good", "--json"))["references"]["customers"]
+    standing = replay(tmp_path, "show", "good", "--json").json["references"]["customers"]
     assert (standing["resolves"], standing["copied"]) == (False, False)
-    said = replay(tmp_path, "rerun", "good", "--engine", "local", code=2)
+    said = replay(tmp_path, "rerun", "good", "--engine", "local", code=2).err
     assert "no longer resolves: the table was dropped and created anew" in said
     assert "copy = true" in said
