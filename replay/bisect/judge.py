@@ -147,12 +147,7 @@ def _verdict(
         kind = "model-change" if layers == {"model"} else "execution-state-drift"
     broke = evidence.data is not None and evidence.data.broke
     retrain = kind == "data-drift" and not broke and (evidence.data is None or evidence.data.material)
-    mended = [
-        to_mend(name, c.before.get(name), c.after.get(name))
-        for c in culprits
-        for name in c.changes
-        if not name.startswith("data")
-    ]
+    mended = [told for culprit in culprits if (told := _to_mend(culprit, evidence))]
     guilty = {change for culprit in culprits for change in culprit.changes}
     reads_the_clock = kind == "execution-state-drift" and guilty == {CLOCK}
     advice = READS_THE_CLOCK if reads_the_clock else _advice(kind, retrain, broke).format(what=" and ".join(mended))
@@ -190,6 +185,20 @@ def _advice(kind: Kind, retrain: bool, broke: bool) -> str:
     if kind != "data-drift" or retrain:
         return ADVICE[kind]
     return ADVICE["broken"] if broke else PETTY
+
+
+def _to_mend(culprit: Culprit, evidence: Evidence) -> str:
+    """Say what of a culprit to put back: all of it, or any of what acts together where each was shown to mend it."""
+    names = [name for name in culprit.changes if not name.startswith("data")]
+    told = [to_mend(name, culprit.before.get(name), culprit.after.get(name)) for name in names]
+    return (" or " if _any_mends(culprit, evidence) else " and ").join(told)
+
+
+def _any_mends(culprit: Culprit, evidence: Evidence) -> bool:
+    """Whether reverting any one group of those that act together was shown to mend it."""
+    own = {name for name, group in evidence.groups.items() if {*group.names} & {*culprit.changes}}
+    alone = {next(iter(mend)) for mend in (evidence.found.mends if evidence.found else ()) if len(mend) == 1}
+    return culprit.relation == "together" and own <= alone
 
 
 def to_mend(name: str, before: str | None, after: str | None = None) -> str:
@@ -258,9 +267,8 @@ def _said(culprit: Culprit, independent: bool, evidence: Evidence) -> str:
     if independent:
         return f"{names} alone reproduces part of it ({culprit.share:.0%})"
     if culprit.relation == "together":
-        return f"it takes {names} together; " + (
-            "reverting either mends it" if culprit.mends else "no single one mends it"
-        )
+        either = f"reverting {'either' if _any_mends(culprit, evidence) else gap} mends it"
+        return f"it takes {names} together; " + (either if culprit.mends else "no single one mends it")
     if culprit.relation == "inseparable" and gap:
         return f"{names} are not told apart, because states between them could not run: together they reproduce it" + (
             f", and reverting {gap} mends it" if culprit.mends else ""

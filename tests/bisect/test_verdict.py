@@ -61,6 +61,13 @@ def test_two_that_act_together_are_one_culprit() -> None:
     assert [c.relation for c in found.culprits] == ["together"]
     assert found.culprits[0].changes == ("pipeline/score.py", "runtime")
     assert "reverting either mends it" in found.sentence
+    assert found.advice.startswith("restore or adjust pipeline/score.py or runtime;")
+
+
+def test_of_two_that_act_together_one_may_be_all_that_mends() -> None:
+    found = verdict(["pipeline+runtime"], ["pipeline"])
+    assert found.sentence.startswith("it takes pipeline/score.py and runtime together; reverting pipeline/score.py")
+    assert found.advice.startswith("restore or adjust pipeline/score.py and runtime;")
 
 
 def test_two_independent_causes_are_two_and_neither_mends_alone() -> None:
