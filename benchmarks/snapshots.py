@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from rounds import publish
@@ -36,7 +37,10 @@ FolderStore.open(Path("store")).put_files(files)
 DVC = str(Path(os.environ.get("REPLAY_BENCH_PYTHON", sys.executable)).with_name("dvc"))
 RESTIC = ["restic", "-q", "-r", "store", "--no-cache"]
 Command = list[str]
-Found = dict[tuple[str, str], list[tuple[float, float, int]]]
+Figures = tuple[float, float, int]
+"""Wall and processor seconds, and bytes by which the repository grew."""
+
+Found = dict[tuple[str, str], list[Figures]]
 """Wall seconds, processor seconds and bytes of growth, of every round, by peer and what it kept."""
 
 
@@ -81,14 +85,18 @@ def main() -> None:
         data.mkdir()
         make(data, options.size, options.files)
         for _ in range(options.rounds):
-            for peer in peers:
-                for names in (["table", "grown"], ["small"]):
-                    with tempfile.TemporaryDirectory(dir=folder) as work:
-                        for command in peer.start:
-                            run(command, Path(work))
-                        for name in names:
-                            found.setdefault((peer.name, name), []).append(measured(peer, data, name, Path(work)))
+            for peer, names in product(peers, (["table", "grown"], ["small"])):
+                for name, figures in kept(peer, data, names, folder):
+                    found.setdefault((peer.name, name), []).append(figures)
     publish("snapshots", report(found, options.size, options.files, options.rounds))
+
+
+def kept(peer: Peer, data: Path, names: list[str], folder: str) -> list[tuple[str, Figures]]:
+    """Keep files or folders one after the other in a new repository, which is removed; return what each cost."""
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        for command in peer.start:
+            run(command, Path(work))
+        return [(name, measured(peer, data, name, Path(work))) for name in names]
 
 
 def make(data: Path, size: int, files: int) -> None:
@@ -106,7 +114,7 @@ def make(data: Path, size: int, files: int) -> None:
         file.write_bytes(chance.randbytes(chance.randrange(100, 4000)))
 
 
-def measured(peer: Peer, data: Path, name: str, work: Path) -> tuple[float, float, int]:
+def measured(peer: Peer, data: Path, name: str, work: Path) -> Figures:
     """Keep a file or folder; return wall and processor seconds, and by how many bytes the repository grew."""
     source = str(data / name)
     if peer.name == "dvc add":  # it takes only what lies in its own folder

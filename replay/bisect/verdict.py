@@ -43,7 +43,10 @@ GATE: Mapping[str, int] = {
     "outside-the-state": 1,
     "inconclusive": 3,
 }
-"""Exit code of `replay verify` by verdict: 0 open, 1 closed, 3 undecided. What does not reproduce is closed."""
+"""Exit code of `replay verify` by verdict. What does not reproduce is closed."""
+
+GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
+"""What `replay verify` calls its exit codes."""
 
 
 class _Result(BaseModel):

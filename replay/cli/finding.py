@@ -101,7 +101,7 @@ def verify(
     1 closed; 3 inconclusive; 2 trouble.
     """
     from replay.bisect.case import Options
-    from replay.bisect.verdict import GATE
+    from replay.bisect.verdict import GATE, GATES
 
     session = Session(store, engine.choice)
     kept = session.store()
@@ -117,7 +117,9 @@ def verify(
     found = _investigate(session, runs, chosen)
     code = GATE[found.verdict]
     if not as_json:
-        say({0: "GATE     open", 1: "GATE     closed", 3: "GATE     undecided"}[code])
+        say(f"GATE     {GATES[code]}")
+        if found.verdict == "data-drift" and not found.retrain:
+            say("         execution is innocent, but retraining is not the answer: see the advice")
     _report(found, runs, html, as_json)
     done(code)
 

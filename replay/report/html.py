@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from replay.bisect.verdict import EXIT_CODES, GATE, Culprit, Tried, Verdict
+from replay.bisect.verdict import EXIT_CODES, GATE, GATES, Culprit, Tried, Verdict
 from replay.digest import short
 from replay.record import RunRecord
 from replay.report.packages import sentence
@@ -34,7 +34,6 @@ OUTCOMES: Mapping[str, str] = {
     "other": "? failed in a way of its own",
     "unresolved": "? could not run",
 }
-GATES: Mapping[int, str] = {0: "open", 1: "closed", 3: "undecided"}
 WIDEST = 6
 """Parts that a matrix of probes has columns for, and names that a row lists where it has more."""
 LONGEST = 100

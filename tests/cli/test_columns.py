@@ -190,3 +190,9 @@ def test_an_input_whose_rows_are_all_gone_is_no_reason_to_retrain(shop: Shop) ->
     assert culprits(verdict) == [["data/customers"]]
     assert "no row is left in scores (2,000 rows before)" in verdict["sentence"]
     assert "retraining will not mend it" in verdict["advice"]
+    gate = shop.replay("verify", "september", "october")
+    assert gate.code == 0
+    assert gate.out.splitlines()[:2] == [
+        "GATE     open",
+        "         execution is innocent, but retraining is not the answer: see the advice",
+    ]
