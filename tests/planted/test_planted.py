@@ -81,7 +81,9 @@ def test_halves_that_crash_alone_are_one_on_the_local_engine(layer: str, tmp_pat
         assert [culprit.relation for culprit in verdict.culprits] == ["inseparable"]
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(
+    "layer", [pytest.param(layer, marks=[] if layer == "pipeline" else [pytest.mark.slow]) for layer in LAYERS]
+)
 def test_a_coin_is_never_blamed_on_another_on_the_local_engine(layer: str, tmp_path: Path) -> None:
     verdict = bisected(Fault(flaky=f"{layer}/a"), tmp_path, "local", "")
     assert named(verdict, Fault()) in (set(), {frozenset({f"{layer}/a"})}), (verdict.sentence, *verdict.evidence)

@@ -55,8 +55,14 @@ def test_local(name: str, tmp_path: Path) -> None:
     agrees(bound(find(name), LocalEngine(), tmp_path), find(name))
 
 
+LONG = ("model-swapped", "two-layers-both-guilty")
+"""Scenarios of ten seconds and more in containers, where `make test` has them on the local engine alone."""
+
+
 @pytest.mark.docker
-@pytest.mark.parametrize("name", on("docker"))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in on("docker")]
+)
 def test_docker(name: str, tmp_path: Path, docker_host: str, base_image) -> None:  # noqa: ANN001
     base_image("bookworm")
     if name == "runtime-base":
