@@ -20,6 +20,7 @@ from replay.record import OutputRecord, OutputSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from replay.state import FileEntry
     from replay.store.base import Store
 
 LARGE = 64 << 20
@@ -100,17 +101,11 @@ def recorded(good: Outputs, bad: Outputs, store: Store) -> Iterator[Match]:
         if paths and not all(sides):
             paths, single = paths[:1], True
         elif not single and one_table([*sides[0]], [*sides[1]]):
-            located = tuple(
-                tuple(File(partial(store.path, side[path].blob), path, side[path].blob) for path in parts([*side]))
-                for side in sides
-            )
+            located = tuple(tuple(_kept(side[path], path, store) for path in parts([*side])) for side in sides)
             yield Match(name, spec, None, None, parts=(located[0], located[1]))
             continue
         for path in paths:
-            files = [
-                File(partial(store.path, side[path].blob), path, side[path].blob) if path in side else None
-                for side in sides
-            ]
+            files = [_kept(side[path], path, store) if path in side else None for side in sides]
             yield Match(name if single else f"{name}/{path}", spec, files[0], files[1], not single)
 
 
@@ -129,6 +124,10 @@ def folders(good: Path, bad: Path, spec: OutputSpec) -> Iterator[Match]:
 def file_at(path: Path, name: str) -> File:
     """Return the file at `path`, whose digest is not known, under the name it is told by."""
     return File(lambda: path, name)
+
+
+def _kept(entry: FileEntry, path: str, store: Store) -> File:
+    return File(partial(store.path, entry.blob), path, entry.blob)
 
 
 def contents_of(match: Match) -> tuple[Content, Content]:

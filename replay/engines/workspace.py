@@ -73,15 +73,12 @@ def open_up(workspace: Path) -> None:
 
 def _readable_inside(folder: Path) -> list[Path]:
     """Make the files of a folder readable; return the folders in it. Raises OSError."""
-    folders: list[Path] = []
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(folder / entry.name)
-            elif entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError):  # another's file keeps the others from nothing
-                    _allow(folder / entry.name, stat.S_IRUSR)
-    return folders
+        found = list(entries)
+    for file in (folder / entry.name for entry in found if entry.is_file(follow_symlinks=False)):
+        with contextlib.suppress(OSError):  # another's file keeps the others from nothing
+            _allow(file, stat.S_IRUSR)
+    return [folder / entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
 
 
 def discard(folder: Path) -> None:
